@@ -1,0 +1,26 @@
+"""The one shape that every protocol layer has: no I/O, no clock, no randomness of its own."""
+
+from xp2p_trio.sansio.events import Closed, Failed
+from xp2p_trio.sansio.layer import Address, Burst, Carrier, Layer, RandomBytes
+from xp2p_trio.sansio.serial import serial16_gt, serial16_lt, serial32_gt, serial32_gte, serial32_lt, serial32_lte
+from xp2p_trio.sansio.timer import Timer
+from xp2p_trio.sansio.tlv import Tlv, walk_tlv
+
+__all__ = [
+    "Address",
+    "Burst",
+    "Carrier",
+    "Closed",
+    "Failed",
+    "Layer",
+    "RandomBytes",
+    "Timer",
+    "Tlv",
+    "serial16_gt",
+    "serial16_lt",
+    "serial32_gt",
+    "serial32_gte",
+    "serial32_lt",
+    "serial32_lte",
+    "walk_tlv",
+]
