@@ -1,0 +1,94 @@
+"""Where sockets sit: the interface that the operating system and the simulated network both fill in.
+
+The driver knows nothing else of the outside world. `SystemNetwork` (udp.py) answers with UDP sockets of the kernel;
+a network of `xp2p_trio.testing` answers with links, NATs and a virtual clock. Addresses are numeric and spelled as
+`ipaddress` spells them, so that equal addresses are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import attrs
+
+from xp2p_trio.sansio import Address, Burst
+
+
+@attrs.frozen
+class Interface:
+    """One address of one network interface of this machine that a socket can be bound to.
+
+    Attributes:
+        name: the system's name of the interface ("eth0"); it tells a person what was used.
+        address: the numeric address.
+        is_loopback: whether only this machine reaches it.
+        is_virtual: whether it belongs to a bridge or pair of a container or virtual machine, which seldom leads out.
+    """
+
+    name: str
+    address: str
+    is_loopback: bool = False
+    is_virtual: bool = False
+
+
+class DatagramSocket(Protocol):
+    """A bound UDP socket that deals in bursts. What the network does to a datagram is never an exception."""
+
+    @property
+    def address(self) -> Address:
+        """The local address, with the port that was really bound."""
+
+    async def receive(self) -> Sequence[Burst]:
+        """Wait until something has arrived, then drain a bounded batch, one burst for each source.
+
+        Errors that the system reports for earlier datagrams (ICMP) are counted and do not end the wait.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+            trio.BusyResourceError: another task waits here.
+        """
+
+    def transmit(self, burst: Burst) -> int:
+        """Send the burst to its remote address without blocking.
+
+        Returns:
+            How many of its datagrams are done with: sent, or lost to an error of that destination. Fewer than all only
+            when the socket's buffer is full; the caller goes on with the rest after `wait_writable`.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+        """
+
+    async def wait_writable(self) -> None:
+        """Wait until `transmit` can take more.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+            trio.BusyResourceError: another task waits here.
+        """
+
+    def close(self) -> None:
+        """Release the port and wake whoever waits. Again is harmless."""
+
+
+class Network(Protocol):
+    """A maker of sockets and a teller of addresses."""
+
+    def interfaces(self) -> Sequence[Interface]:
+        """The addresses of this machine that work, best first. The caller chooses the candidates among them."""
+
+    def bind(self, address: Address) -> DatagramSocket:
+        """Open a UDP socket on a numeric local address; port 0 lets the system choose.
+
+        Raises:
+            OSError: the address is not ours, or the port is taken; the text names both.
+            InvalidArgument: the address is not numeric, or the port out of range.
+        """
+
+    async def resolve(self, host: str, port: int) -> list[Address]:
+        """The numeric addresses behind a host name, in the order to try them; a numeric host is its own answer.
+
+        Raises:
+            OSError: the name does not resolve.
+        """
