@@ -1,0 +1,323 @@
+"""`nox` runs the tests on every interpreter found; `nox -l` lists the other sessions.
+
+What follows `--` goes to the tool of the session: `nox -s tests-3.12 -- -k sctp -x`, `nox -s fuzz -- 30`.
+Nothing is ever downloaded to be an interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import nox
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"  # uv when present; virtualenv brings its own pip, so no ensurepip
+nox.options.download_python = "never"
+nox.options.sessions = ["tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+ROOT = pathlib.Path(__file__).parent
+RELEASED = ("3.11", "3.12", "3.13", "3.14", "3.15")  # of those that are not found the last line of a run tells
+
+# --- interpreters ------------------------------------------------------------------------------------------------
+
+_PROBE = (
+    "import sys; v = sys.version_info; print(sys.implementation.name, v.releaselevel, f'{v.major}.{v.minor}',"
+    "bool(getattr(sys, 'abiflags', '').count('t')))"
+)
+
+
+def _answers(executable: str, version: str) -> bool:
+    """Whether this is a released CPython of that version that really runs: a pyenv shim may exist and exit with 127."""
+    try:
+        done = subprocess.run([executable, "-c", _PROBE], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and done.stdout.split() == ["cpython", "final", version, "False"]
+
+
+def _find_interpreters() -> list[str]:
+    """The versions from 3.11 on that run here, oldest first; PATH is extended so that nox finds the same ones."""
+    home = pathlib.Path.home()
+    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", home / ".pyenv"))
+    uv = pathlib.Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python"))
+    folders = [*sorted(pyenv.glob("versions/3.*/bin"), reverse=True), *sorted(uv.glob("cpython-3.*/bin"), reverse=True)]
+    os.environ["PATH"] = os.pathsep.join(
+        [*map(str, folders), os.environ["PATH"], str(pathlib.Path(sys.executable).parent)]
+    )
+    found = []
+    for minor in range(11, 30):
+        version = f"3.{minor}"
+        executable = shutil.which(f"python{version}")
+        if executable is not None and _answers(executable, version):
+            found.append(version)
+    return found
+
+
+PYTHONS = _find_interpreters()
+if not PYTHONS:
+    raise SystemExit("xp2p_trio needs CPython 3.11 or newer, and none was found in PATH, pyenv or uv")
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+MAIN = RUNNING if RUNNING in PYTHONS else PYTHONS[0]  # the interpreter of every session but `tests`
+EXTENSIONS = [version for version in PYTHONS if version in ("3.11", "3.12", "3.13", "3.14")]  # wheels of atheris and av
+NATIVE = MAIN if MAIN in EXTENSIONS or not EXTENSIONS else EXTENSIONS[0]
+
+_results: dict[str, str] = {}
+
+
+def _summarise() -> None:
+    """The last line of a run that had tests in it: what really ran."""
+    if not _results:
+        return
+    versions = [version for version in {**dict.fromkeys(RELEASED), **dict.fromkeys(PYTHONS)} if version not in _results]
+    parts = [
+        f"{title}: {', '.join(names)}"
+        for title, names in (
+            ("tests ran on", [version for version, result in _results.items() if result == "passed"]),
+            ("failed on", [version for version, result in _results.items() if result == "failed"]),
+            ("found, not asked for", [version for version in versions if version in PYTHONS]),
+            ("not found", [version for version in versions if version not in PYTHONS]),
+        )
+        if names
+    ]
+    sys.stderr.flush()
+    print("; ".join(parts), flush=True)
+
+
+atexit.register(_summarise)
+
+
+def _group(name: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+# --- tests -------------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run pytest on every interpreter found."""
+    version = str(session.python)
+    _results[version] = "failed"
+    session.install("-e", ".[cli]", *_group("test"))
+    session.run("pytest", *session.posargs)
+    _results[version] = "passed"
+
+
+@nox.session(python=MAIN)
+def slow(session: nox.Session) -> None:
+    """Run the tests that take minutes."""
+    session.install("-e", ".[cli]", *_group("test"))
+    session.run("pytest", "-m", "slow", "--timeout=1800", *session.posargs, success_codes=[0, 5])
+
+
+@nox.session(python=MAIN)
+def coverage(session: nox.Session) -> None:
+    """Measure which lines and branches the tests reach."""
+    session.install("-e", ".[cli]", *_group("test"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+# --- static ------------------------------------------------------------------------------------------------------
+
+# ASYNC900: an async generator without a safe wrapper may end a whole trio program. ASYNC910 to 914 demand a
+# checkpoint on every path of every async function; where that holds it is tested at run time (assert_checkpoints).
+FLAKE8_ASYNC = [
+    "--enable=ASYNC",
+    "--disable=ASYNC910,ASYNC911,ASYNC912,ASYNC913,ASYNC914",
+    "--transform-async-generator-decorators=asynccontextmanager,contextlib.asynccontextmanager,trio.as_safe_channel",
+    "--startable-in-context-manager=start_soon,start",
+]
+
+
+@nox.session(python=MAIN)
+def lint(session: nox.Session) -> None:
+    """Run ruff, its formatter, and flake8-async, which has three times as many async rules."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    files = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, cwd=ROOT, check=False).stdout
+    names = files.split() or [
+        str(path) for folder in ("xp2p_trio", "tests", "docs") for path in ROOT.glob(f"{folder}/**/*.py")
+    ]
+    session.run("flake8-async", *FLAKE8_ASYNC, *(name for name in names if not name.endswith("asyncio_driver.py")))
+
+
+@nox.session(python=MAIN)
+def types(session: nox.Session) -> None:
+    """Run mypy --strict over the package, the typing tests and the example programs."""
+    session.install("-e", ".[cli]", *_group("types"))
+    session.run("mypy", "--strict", "--python-version", "3.11", "-p", "xp2p_trio")
+    for folder in ("tests/typing", "docs/examples"):
+        if files := sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(f"{folder}/*.py")):
+            session.run("mypy", "--strict", "--python-version", "3.11", *files)
+
+
+@nox.session(python=MAIN)
+def architecture(session: nox.Session) -> None:
+    """Check the floors: who may import whom, and that nothing below the driver has a clock, randomness or trio."""
+    session.install("-e", ".[cli]", *_group("architecture"))
+    session.run("lint-imports", "--no-cache")
+    session.run("ruff", "check", "--select", "TID251", "xp2p_trio")
+    session.run("pytest", "tests/architecture")
+
+
+# --- long runs ---------------------------------------------------------------------------------------------------
+
+
+@nox.session(python=NATIVE)
+def fuzz(session: nox.Session) -> None:
+    """Run every fuzz target for a while: `-- 30` is 30 seconds each (10 when not said), `-- 30 stun sdp` only those."""
+    seconds, *wanted = session.posargs or ["10"]
+    targets = sorted(ROOT.glob("fuzz/fuzz_*.py"))
+    if wanted:
+        targets = [target for target in targets if any(name in target.stem for name in wanted)]
+    if not targets:
+        session.error(f"no fuzz target in fuzz/ matches {wanted}")
+    if not sys.platform.startswith("linux"):
+        session.skip("atheris has wheels for Linux only")
+    session.install("-e", ".[cli]", *_group("fuzz"), *_group("test"))
+    work = pathlib.Path(session.create_tmp())
+    for target in targets:
+        name = target.stem.removeprefix("fuzz_")
+        found = work / name  # new inputs go here; the corpus beside the targets is only read
+        found.mkdir(exist_ok=True)
+        corpora = [
+            str(folder) for folder in (ROOT / "fuzz/corpus" / name, ROOT / "fuzz/corpora" / name) if folder.is_dir()
+        ]
+        session.run(
+            "python", "-m", f"fuzz.{target.stem}", f"-max_total_time={seconds}", f"-artifact_prefix={work}/{name}-",
+            "-print_final_stats=1", "-verbosity=0", str(found), *corpora,
+        )  # fmt: skip
+    session.log(f"fuzzed {len(targets)} targets, {seconds} s each: {', '.join(target.stem for target in targets)}")
+
+
+@nox.session(python=NATIVE)
+def bench(session: nox.Session) -> None:
+    """Measure goodput, message rate, round trip and time to open, beside aiortc in the same run."""
+    if not list(ROOT.glob("tests/benchmarks/*.py")):
+        session.error("there are no benchmarks in tests/benchmarks yet")
+    session.install("-e", ".[cli]", *_group("bench"))
+    session.run("pytest", "-s", "--timeout=900", "-m", "", "tests/benchmarks", *session.posargs)
+
+
+@nox.session(python=NATIVE)
+def interop(session: nox.Session) -> None:
+    """Talk to aiortc, node-datachannel, Chromium and OpenSSL; `-- --allow-missing` forgives an absent peer."""
+    arguments = list(session.posargs)
+    allow_missing = "--allow-missing" in arguments
+    if allow_missing:
+        arguments.remove("--allow-missing")
+    missing: list[str] = []
+    session.install("-e", ".[cli]", *_group("test"))
+    for distribution in ("aiortc", "pyopenssl"):
+        requirement = next(item for item in _group("interop") if item.startswith(distribution))
+        try:
+            session.install(requirement)
+        except nox.command.CommandFailed:
+            missing.append(distribution)
+    environment = {}
+    node_modules = _install_node_datachannel(session)
+    if node_modules is None:
+        missing.append("node-datachannel")
+    else:
+        environment["XP2P_NODE_MODULES"] = environment["NODE_PATH"] = str(node_modules)
+    if _find_browser() is None:
+        _apt_install(session, "chromium")
+    browser = _find_browser()
+    if browser is None:
+        missing.append("chromium")
+    else:
+        environment["XP2P_CHROMIUM"] = browser
+    if missing:
+        session.warn(f"interop peers that could not be installed: {', '.join(missing)}")
+    session.run("pytest", "-m", "interop", "-v", "--timeout=300", "tests", *arguments, env=environment)
+    if missing and not allow_missing:
+        session.error(f"not every peer was there: {', '.join(missing)} missing")
+
+
+def _find_browser() -> str | None:
+    given = os.environ.get("XP2P_CHROMIUM")
+    return given or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def _find_npm() -> str | None:
+    return shutil.which("npm") if shutil.which("node") else None
+
+
+def _apt_install(session: nox.Session, *packages: str) -> None:
+    """Install Debian packages if we may; whoever calls looks afterwards whether it worked."""
+    if shutil.which("apt-get") is None:
+        return
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if prefix and (shutil.which("sudo") is None or subprocess.run([*prefix, "true"], check=False).returncode != 0):
+        return
+    try:
+        session.run(*prefix, "apt-get", "update", "-q", external=True, silent=True)
+        session.run(
+            *prefix, "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages,
+            external=True, silent=True, env={"DEBIAN_FRONTEND": "noninteractive"},
+        )  # fmt: skip
+    except nox.command.CommandFailed:
+        session.warn(f"apt-get could not install {' '.join(packages)}")
+
+
+def _install_node_datachannel(session: nox.Session) -> pathlib.Path | None:
+    """The folder `node_modules` with node-datachannel in it, kept between runs in the session's temporary folder."""
+    if _find_npm() is None:
+        _apt_install(session, "nodejs", "npm")
+    npm = _find_npm()
+    if npm is None:
+        return None
+    folder = pathlib.Path(session.create_tmp()) / "npm"
+    folder.mkdir(exist_ok=True)
+    try:
+        session.run(
+            npm,
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            str(folder),
+            "node-datachannel",
+            external=True,
+        )
+    except nox.command.CommandFailed:
+        return None
+    return folder / "node_modules"
+
+
+# --- what is handed out ------------------------------------------------------------------------------------------
+
+
+@nox.session(python=MAIN)
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error. Needs no network."""
+    session.install("-e", ".[cli]", *_group("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def fresh(session: nox.Session) -> None:
+    """Build sdist and wheel, install the wheel in an empty environment, and run the demo from there."""
+    session.install("build", *PROJECT["build-system"]["requires"], "virtualenv")
+    work = pathlib.Path(session.create_tmp())
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    session.run("python", "-m", "build", "--no-isolation", "--outdir", str(work / "dist"), str(ROOT))
+    (wheel,) = (work / "dist").glob("*.whl")
+    session.run("python", "-m", "virtualenv", "-q", str(work / "venv"))
+    session.run(
+        str(work / "venv/bin/python"), "-m", "pip", "install", "-q", f"xp2p-trio[cli] @ {wheel.as_uri()}", external=True
+    )
+    session.chdir(work)
+    session.run(str(work / "venv/bin/xp2p-trio"), "demo", external=True)
