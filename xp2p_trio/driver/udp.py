@@ -118,7 +118,7 @@ class UdpSocket:
         self._consecutive_errors = 0
         self._received = self._sent = self._lost = self._receive_errors = 0
         is_linux = sys.platform == "linux"
-        self._has_gso = offload and is_linux
+        self._has_gso = offload and is_linux and _probe_gso(sock)
         self._has_gro = offload and is_linux and _enable_gro(sock)
 
     @property
@@ -350,7 +350,10 @@ class SystemNetwork:
         Raises:
             OSError: the name does not resolve.
         """
-        answers = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        try:
+            answers = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except UnicodeError as error:  # what IDNA thinks of the name
+            raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is not a host name: {error}") from None
         return list(dict.fromkeys((str(ipaddress.ip_address(each[4][0])), int(each[4][1])) for each in answers))
 
 
@@ -367,6 +370,15 @@ def _run_end(datagrams: Sequence[bytes], start: int) -> int:
             return stop + 1 if 0 < following < size else stop
         stop += 1
     return stop
+
+
+def _probe_gso(sock: socket.socket) -> bool:
+    """Ask first: a kernel before 4.18 ignores the control message and sends one giant datagram."""
+    try:
+        sock.getsockopt(_SOL_UDP, _UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
 
 
 def _enable_gro(sock: socket.socket) -> bool:
