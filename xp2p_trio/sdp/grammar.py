@@ -15,7 +15,10 @@ from xp2p_trio.errors import SdpError
 MAX_LINE_SIZE: Final = 8192
 """Characters of one line. The longest that is met in practice is a candidate or a fingerprint of some 300."""
 
-_DIGITS: Final = re.compile(r"[0-9]{1,10}")
+_DIGITS: Final = re.compile(r"[0-9]{1,20}")
+_BYTE_STRING: Final = re.compile(r"[^\0\r\n]*")
+_WORD: Final = re.compile(r"[^\0-\x20\x7f]+")
+_PROTOCOL: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+(?:/[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+)*")
 _MDNS_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.local", re.ASCII | re.IGNORECASE)
 
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")
@@ -28,14 +31,29 @@ VISIBLE: Final = re.compile(r"[!-~]*")
 """RFC 5234 appendix B.1: *VCHAR."""
 
 
-def decode_integer(text: str, low: int, high: int, what: str) -> int:
-    """One to ten ASCII digits whose value lies in `low..high`.
+def is_byte_string(text: str) -> bool:
+    """RFC 8866 section 9: byte-string, or nothing: no NUL, CR or LF."""
+    return _BYTE_STRING.fullmatch(text) is not None
+
+
+def is_word(text: str) -> bool:
+    """RFC 8866 section 9: non-ws-string."""
+    return _WORD.fullmatch(text) is not None
+
+
+def is_protocol(text: str) -> bool:
+    """RFC 8866 section 9: proto, tokens between slashes."""
+    return _PROTOCOL.fullmatch(text) is not None
+
+
+def decode_integer(text: str, low: int, high: int, what: str, *, digits: int = 10) -> int:
+    """One to `digits` (at most 20) ASCII digits whose value lies in `low..high`.
 
     Raises:
         SdpError: it is not so; `what` names the field.
     """
-    if _DIGITS.fullmatch(text) is None:
-        raise SdpError(f"{what} is not a number of 1 to 10 digits")
+    if len(text) > digits or _DIGITS.fullmatch(text) is None:
+        raise SdpError(f"{what} is not a number of 1 to {digits} digits")
     value = int(text)
     if not low <= value <= high:
         raise SdpError(f"{what} is {value}, outside of {low} to {high}")
