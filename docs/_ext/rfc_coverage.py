@@ -1,0 +1,149 @@
+"""The directive `rfc-coverage`: which RFC section is cited where, read from the source and the tests themselves.
+
+Code cites what it acts on as `RFC 9260 section 6.3.1, C3`, or `RFC 9260 sections 6.3.1 and 6.3.2`. This collects the
+citations, so the page cannot drift from the code.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from collections import defaultdict
+from typing import TypeAlias
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = pathlib.Path(__file__).parents[2]
+Citations: TypeAlias = dict[int, dict[str, set[str]]]
+
+TITLES = {
+    3758: "SCTP Partial Reliability",
+    4347: "DTLS 1.0",
+    4960: "SCTP (obsoleted by RFC 9260)",
+    5116: "Authenticated Encryption",
+    5246: "TLS 1.2",
+    5288: "AES-GCM Cipher Suites for TLS",
+    5289: "ECDHE with SHA-256/384 and AES-GCM",
+    5389: "STUN (obsoleted by RFC 8489)",
+    5681: "TCP Congestion Control",
+    5746: "TLS Renegotiation Indication",
+    5763: "DTLS-SRTP Framework",
+    5764: "DTLS-SRTP",
+    5769: "STUN Test Vectors",
+    5952: "IPv6 Address Text Representation",
+    6347: "DTLS 1.2",
+    6525: "SCTP Stream Reconfiguration",
+    7496: "Additional PR-SCTP Policies",
+    7627: "TLS Extended Master Secret",
+    7675: "STUN Consent Freshness",
+    7905: "ChaCha20-Poly1305 for TLS",
+    7983: "Multiplexing Scheme Updates",
+    8122: "Fingerprints in SDP",
+    8261: "DTLS Encapsulation of SCTP",
+    8422: "ECC Cipher Suites for TLS",
+    8445: "ICE",
+    8489: "STUN",
+    8826: "WebRTC Security Considerations",
+    8827: "WebRTC Security Architecture",
+    8831: "WebRTC Data Channels",
+    8832: "WebRTC Data Channel Establishment Protocol",
+    8838: "Trickle ICE",
+    8839: "ICE in SDP",
+    8840: "Trickle ICE in SDP",
+    8841: "SCTP over DTLS in SDP",
+    8842: "DTLS in SDP",
+    8863: "ICE Patience",
+    8866: "SDP",
+    8899: "Datagram Path MTU Discovery",
+    9143: "BUNDLE",
+    9260: "SCTP",
+    9429: "JavaScript Session Establishment Protocol",
+    9653: "Zero Checksum for SCTP",
+}
+
+_SECTION = r"[0-9A-Z]+(?:\.[0-9]+)*"
+_MORE = r"(?:(?:,| and|, and|;)[ \n#]+\d+(?:\.\d+)+)*"
+_CITATION = re.compile(rf"RFC[ \n#]*(\d{{4}}),?[ \n#]+sections?[ \n#]+({_SECTION}{_MORE})")
+_NUMBER = re.compile(r"(?:\A|[ \n])(\d+(?:\.\d+)*|[A-Z](?:\.\d+)*)\b")
+
+
+def citations(folder: str) -> Citations:
+    """RFC number to section to the files of a folder that cite it."""
+    found: Citations = defaultdict(lambda: defaultdict(set))
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        for match in _CITATION.finditer(path.read_text(encoding="utf-8")):
+            for section in _NUMBER.findall(match[2]):
+                found[int(match[1])][section].add(name)
+    return found
+
+
+def mirrored(module: str) -> str | None:
+    """The test that mirrors a module, if there is one: `xp2p_trio/sctp/x.py` has `tests/sctp/test_x.py`."""
+    path = pathlib.PurePosixPath(module)
+    test = pathlib.PurePosixPath("tests", *path.parts[1:-1], f"test_{path.name}")
+    return test.as_posix() if (ROOT / test).exists() else None
+
+
+def _order(section: str) -> tuple[tuple[int, int | str], ...]:
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in section.split("."))
+
+
+def _names(files: set[str], prefix: str) -> nodes.entry:
+    entry = nodes.entry()
+    paragraph = nodes.paragraph()
+    for index, name in enumerate(sorted(files)):
+        if index:
+            paragraph += nodes.Text(", ")
+        paragraph += nodes.literal(text=name.removeprefix(prefix))
+    return entry + paragraph
+
+
+class RfcCoverage(SphinxDirective):
+    """One table for each RFC that the source cites."""
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        """Read the tree and build the sections."""
+        source, tests = citations("xp2p_trio"), citations("tests")
+        for path in [*(ROOT / "xp2p_trio").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
+            self.env.note_dependency(str(path))
+        output: list[nodes.Node] = []
+        for rfc in sorted(source):
+            section = nodes.section(ids=[f"rfc{rfc}"])
+            section += nodes.title(text=f"RFC {rfc}: {TITLES[rfc]}" if rfc in TITLES else f"RFC {rfc}")
+            section += self._table(source[rfc], tests.get(rfc, {}))
+            output.append(section)
+        return output
+
+    @staticmethod
+    def _table(source: dict[str, set[str]], tests: dict[str, set[str]]) -> nodes.table:
+        table = nodes.table()
+        group = nodes.tgroup(cols=3)
+        table += group
+        for width in (12, 44, 44):
+            group += nodes.colspec(colwidth=width)
+        head = nodes.row()
+        for title in ("section", "modules", "tests"):
+            head += nodes.entry("", nodes.paragraph(text=title))
+        group += nodes.thead("", head)
+        body = nodes.tbody()
+        for number in sorted(source, key=_order):
+            checked = tests.get(number, set()) | {name for name in map(mirrored, source[number]) if name}
+            body += nodes.row(
+                "",
+                nodes.entry("", nodes.paragraph(text=number)),
+                _names(source[number], "xp2p_trio/"),
+                _names(checked, "tests/"),
+            )
+        group += body
+        return table
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("rfc-coverage", RfcCoverage)
+    return {"parallel_read_safe": True}
