@@ -1,1 +1,28 @@
-"""Under construction."""
+"""A simulated network for tests of programs that use xp2p_trio, and for our own.
+
+Sans-IO: `Network`, `Link`, `drive`, `Pair`. Under trio the same hosts are the driver's network.
+"""
+
+from xp2p_trio.testing.drive import Spinning, VirtualTimeout, drive
+from xp2p_trio.testing.host import Host
+from xp2p_trio.testing.link import BLACK_HOLE, BurstLoss, Link
+from xp2p_trio.testing.network import Delivered, Monitor, Network, Sent
+from xp2p_trio.testing.pair import OverUdp, Pair
+from xp2p_trio.testing.statistics import NetworkStatistics
+
+__all__ = [
+    "BLACK_HOLE",
+    "BurstLoss",
+    "Delivered",
+    "Host",
+    "Link",
+    "Monitor",
+    "Network",
+    "NetworkStatistics",
+    "OverUdp",
+    "Pair",
+    "Sent",
+    "Spinning",
+    "VirtualTimeout",
+    "drive",
+]

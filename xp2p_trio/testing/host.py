@@ -1,0 +1,104 @@
+"""A machine on the simulated network: its addresses, its ports, and the driver's view of them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, final
+
+from xp2p_trio.errors import InvalidArgument
+from xp2p_trio.sansio import Address
+
+if TYPE_CHECKING:
+    from xp2p_trio.driver.network import Interface
+    from xp2p_trio.testing.network import Network
+    from xp2p_trio.testing.sockets import VirtualSocket
+
+_FIRST_EPHEMERAL_PORT = 49152  # RFC 6335 section 6
+_LAST_PORT = 65535
+
+
+def canonical(ip_address: str) -> str:
+    """The address as `ipaddress` spells it.
+
+    Raises:
+        InvalidArgument: it is no numeric IPv4 or IPv6 address.
+    """
+    try:
+        return str(ipaddress.ip_address(ip_address))
+    except ValueError:
+        raise InvalidArgument(f"{ip_address!r} is no numeric IP address") from None
+
+
+@final
+class Host:
+    """Made by `Network.host`.
+
+    Sans-IO things use `address()` to get an address of their own. The trio driver takes a host as its network:
+    `interfaces`, `bind` and `resolve` are what it asks of one.
+
+    Attributes:
+        name: as the network knows it; also the name that `resolve` finds it by.
+        network: where it stands.
+    """
+
+    def __init__(self, network: Network, name: str, ip_addresses: Iterable[str]) -> None:
+        self.network = network
+        self.name = name
+        self._ip_addresses = [canonical(ip_address) for ip_address in ip_addresses]
+        self._next_port = _FIRST_EPHEMERAL_PORT
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name!r} {', '.join(self._ip_addresses)}>"
+
+    @property
+    def ip_addresses(self) -> Sequence[str]:
+        """Its IP addresses, in the order in which it got them."""
+        return tuple(self._ip_addresses)
+
+    def address(self, port: int | None = None, *, ip_address: str | None = None) -> Address:
+        """A transport address of this host: by default its first IP address with a port that was not given out before.
+
+        Raises:
+            InvalidArgument: the host has no such IP address, or has given out every port.
+        """
+        if not self._ip_addresses:
+            raise InvalidArgument(f"host {self.name!r} has no IP address")
+        chosen = self._ip_addresses[0] if ip_address is None else canonical(ip_address)
+        if chosen not in self._ip_addresses:
+            raise InvalidArgument(f"host {self.name!r} has no address {chosen}; it has {', '.join(self._ip_addresses)}")
+        if port is None:
+            port = self._next_port
+            if port > _LAST_PORT:
+                raise InvalidArgument(f"host {self.name!r} has given out every port from {_FIRST_EPHEMERAL_PORT}")
+            self._next_port = port + 1
+        return chosen, port
+
+    def interfaces(self) -> Sequence[Interface]:
+        """The addresses that the driver may bind to."""
+        from xp2p_trio.driver.network import (
+            Interface,
+        )  # imports trio, which the sans-IO part of this package does without
+
+        return [Interface("virtual", ip_address) for ip_address in self._ip_addresses]
+
+    def bind(self, address: Address) -> VirtualSocket:
+        """Open a socket on an address of this host; port 0 picks a free one.
+
+        Raises:
+            OSError: the address is not of this host, or taken.
+            InvalidArgument: the address is not numeric, or the port out of range.
+        """
+        from xp2p_trio.testing.sockets import bind
+
+        return bind(self, address)
+
+    async def resolve(self, host: str, port: int) -> list[Address]:
+        """The addresses of a numeric address or of the name of a host on this network.
+
+        Raises:
+            OSError: there is no such name.
+        """
+        from xp2p_trio.testing.sockets import resolve
+
+        return await resolve(self.network, host, port)

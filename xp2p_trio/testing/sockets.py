@@ -1,0 +1,241 @@
+"""The sockets of simulated hosts under trio: what the driver gets from `Host.bind`.
+
+No task runs behind them. Of the tasks that wait in `receive`, one (the timekeeper) sleeps until the network's next
+arrival and hands out what came; a send that arrives earlier moves its deadline. With
+`trio.testing.MockClock(autojump_threshold=0)` virtual hours pass in the time that the packets take to process.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, final
+from weakref import WeakValueDictionary
+
+import trio
+
+from xp2p_trio.errors import InvalidArgument
+from xp2p_trio.sansio import Address, Burst
+from xp2p_trio.testing.host import canonical
+
+if TYPE_CHECKING:
+    from xp2p_trio.testing.host import Host
+    from xp2p_trio.testing.network import Network
+
+RECEIVE_BUFFER_SIZE = 4 * 1024 * 1024
+"""Bytes of payload that wait for a `receive`; what comes on top is dropped, as a kernel does."""
+
+
+@final
+class Courier:
+    """Joins a network to the clock of trio: knows its sockets, hands out arrivals, lets one task keep the time."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.sockets: dict[Address, VirtualSocket] = {}
+        self._timekeeper: trio.CancelScope | None = None
+
+    def send(self, burst: Burst) -> None:
+        """Hand the burst to the network, now."""
+        self.network.send(burst, trio.current_time())
+        self._rearm()
+
+    def deliver(self) -> None:
+        """Hand out what has arrived by now; what no socket is bound to is gone."""
+        for burst in self.network.deliver(trio.current_time()):
+            receiver = self.sockets.get(burst.local)
+            if receiver is not None:
+                receiver.arrive(burst)
+
+    async def wait(self, waiter: VirtualSocket) -> None:
+        """Wait until something may have changed for this socket."""
+        if self._timekeeper is not None:
+            await waiter.park()
+            return
+        with trio.CancelScope(deadline=self.network.next_timeout()) as self._timekeeper:
+            try:
+                await waiter.park()
+            finally:
+                self._timekeeper = None
+                self._appoint(waiter)
+
+    def _rearm(self) -> None:
+        if self._timekeeper is not None:
+            self._timekeeper.deadline = self.network.next_timeout()
+
+    def _appoint(self, leaving: VirtualSocket) -> None:
+        """Wake one other waiting socket, which then keeps the time."""
+        for candidate in self.sockets.values():
+            if candidate is not leaving and candidate.is_waiting:
+                candidate.unpark()
+                return
+
+
+@final
+class VirtualSocket:
+    """A UDP socket of a simulated host: the driver's `DatagramSocket`."""
+
+    def __init__(self, courier: Courier, address: Address) -> None:
+        self._courier = courier
+        self._address = address
+        self._arrived: list[Burst] = []
+        self._arrived_size = 0
+        self._receiver: trio.lowlevel.Task | None = None
+        self._lot = trio.lowlevel.ParkingLot()
+        self._writable = trio.Event()
+        self._writable.set()
+        self._has_writer = False
+        self._is_closed = False
+        self._dropped = 0
+
+    def __repr__(self) -> str:
+        return f"<VirtualSocket {self._address[0]} port {self._address[1]}>"
+
+    @property
+    def address(self) -> Address:
+        """The local address."""
+        return self._address
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that came while the receive buffer was full."""
+        return self._dropped
+
+    async def receive(self) -> Sequence[Burst]:
+        """Wait until something has arrived; returns all of it.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+            trio.BusyResourceError: another task waits here.
+        """
+        if self._receiver is not None:
+            raise trio.BusyResourceError("another task is receiving from this socket")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._receiver = trio.lowlevel.current_task()
+        try:
+            while True:
+                if self._is_closed:
+                    raise trio.ClosedResourceError("this socket was closed")
+                self._courier.deliver()
+                if self._arrived:
+                    break
+                await self._courier.wait(self)
+        finally:
+            self._receiver = None
+        bursts, self._arrived = self._arrived, []
+        self._arrived_size = 0
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return bursts
+
+    def transmit(self, burst: Burst) -> int:
+        """Send the burst. Returns how many of its datagrams are done with: all, or none while `hold` is on.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+        """
+        if self._is_closed:
+            raise trio.ClosedResourceError("this socket was closed")
+        if not self._writable.is_set():
+            return 0
+        self._courier.send(Burst(self._address, burst.remote, burst.datagrams))
+        return len(burst.datagrams)
+
+    async def wait_writable(self) -> None:
+        """Wait until `transmit` can take more.
+
+        Raises:
+            trio.ClosedResourceError: the socket was closed.
+            trio.BusyResourceError: another task waits here.
+        """
+        if self._has_writer:
+            raise trio.BusyResourceError("another task is waiting to send on this socket")
+        self._has_writer = True
+        try:
+            await self._writable.wait()
+        finally:
+            self._has_writer = False
+        if self._is_closed:
+            raise trio.ClosedResourceError("this socket was closed")
+
+    def hold(self) -> None:
+        """Behave as a socket whose buffer is full, until `release`."""
+        self._writable = trio.Event()
+
+    def release(self) -> None:
+        """End `hold`."""
+        self._writable.set()
+
+    def close(self) -> None:
+        """Release the port and wake whoever waits. Again is harmless."""
+        if not self._is_closed:
+            self._is_closed = True
+            del self._courier.sockets[self._address]
+            self._writable.set()
+            self.unpark()
+
+    def arrive(self, burst: Burst) -> None:
+        """Take what came for this socket."""
+        size = sum(map(len, burst.datagrams))
+        if self._arrived_size + size > RECEIVE_BUFFER_SIZE:
+            self._dropped += len(burst.datagrams)
+            return
+        self._arrived.append(burst)
+        self._arrived_size += size
+        self.unpark()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a task is parked here."""
+        return bool(self._lot)
+
+    async def park(self) -> None:
+        """Sleep until `unpark`."""
+        await self._lot.park()
+
+    def unpark(self) -> None:
+        """Wake the task that is parked here, if any."""
+        self._lot.unpark_all()
+
+
+_couriers: WeakValueDictionary[Network, Courier] = WeakValueDictionary()
+"""Held by their sockets: a network without sockets needs none."""
+
+
+def _courier(network: Network) -> Courier:
+    courier = _couriers.get(network)
+    if courier is None:
+        courier = _couriers[network] = Courier(network)
+    return courier
+
+
+def bind(host: Host, address: Address) -> VirtualSocket:
+    """`Host.bind`."""
+    ip_address, port = canonical(address[0]), address[1]
+    if not 0 <= port <= 65535:
+        raise InvalidArgument(f"port {port} is out of range")
+    if ip_address not in host.ip_addresses:
+        raise OSError(errno.EADDRNOTAVAIL, f"{os.strerror(errno.EADDRNOTAVAIL)}: {ip_address} port {port}")
+    courier = _courier(host.network)
+    chosen: Address = (ip_address, port)
+    while port == 0 and (chosen[1] == 0 or chosen in courier.sockets):
+        chosen = host.address(ip_address=ip_address)
+    if chosen in courier.sockets:
+        raise OSError(errno.EADDRINUSE, f"{os.strerror(errno.EADDRINUSE)}: {ip_address} port {port}")
+    courier.sockets[chosen] = opened = VirtualSocket(courier, chosen)
+    return opened
+
+
+async def resolve(network: Network, host: str, port: int) -> list[Address]:
+    """`Host.resolve`."""
+    await trio.lowlevel.checkpoint()
+    try:
+        return [(str(ipaddress.ip_address(host)), port)]
+    except ValueError:
+        pass
+    try:
+        return [(ip_address, port) for ip_address in network.host(host).ip_addresses]
+    except InvalidArgument:
+        raise OSError(socket.EAI_NONAME, f"no host {host!r} on the simulated network") from None
