@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks.run`: xp2p_trio and aiortc do the same work in turns, for a table and JSON.
 
-Two processes over this machine's own addresses, signaling through a socket pair. The figures decide nothing: they depend
-on the machine and on what else it does, which is why both implementations are measured alternately in the same run.
+Two processes over this machine's own addresses, signaling through a socket pair. The figures decide nothing: they
+depend on the machine and on what else it does, which is why both implementations take turns in the same run.
 """
 
 from __future__ import annotations
