@@ -203,10 +203,8 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(python=NATIVE)
 def bench(session: nox.Session) -> None:
     """Measure goodput, message rate, round trip and time to open, beside aiortc in the same run."""
-    if not list(ROOT.glob("tests/benchmarks/*.py")):
-        session.error("there are no benchmarks in tests/benchmarks yet")
     session.install("-e", ".[cli]", *_group("bench"))
-    session.run("pytest", "-s", "--timeout=900", "-m", "", "tests/benchmarks", *session.posargs)
+    session.run("python", "-m", "tests.benchmarks.run", *session.posargs)
 
 
 @nox.session(python=NATIVE)
@@ -216,84 +214,41 @@ def interop(session: nox.Session) -> None:
     allow_missing = "--allow-missing" in arguments
     if allow_missing:
         arguments.remove("--allow-missing")
-    missing: list[str] = []
-    session.install("-e", ".[cli]", *_group("test"))
-    for distribution in ("aiortc", "pyopenssl"):
-        requirement = next(item for item in _group("interop") if item.startswith(distribution))
+    session.install("-e", ".[cli]", *_group("interop"))
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        _apt_install(session, "nodejs", "npm")
+    # Kept between runs, and apart from the session's environment, which is made anew.
+    folder = pathlib.Path(session.cache_dir) / "interop-peers"
+    present = []
+    for peer in (peers := os.environ.get("XP2P_INTEROP_PEERS", "aiortc,node,chromium").split(",")):
         try:
-            session.install(requirement)
+            session.run("python", "tests/interop/install.py", str(folder), env={"XP2P_INTEROP_PEERS": peer})
         except nox.command.CommandFailed:
-            missing.append(distribution)
-    environment = {}
-    node_modules = _install_node_datachannel(session)
-    if node_modules is None:
-        missing.append("node-datachannel")
-    else:
-        environment["XP2P_NODE_MODULES"] = environment["NODE_PATH"] = str(node_modules)
-    if _find_browser() is None:
-        _apt_install(session, "chromium")
-    browser = _find_browser()
-    if browser is None:
-        missing.append("chromium")
-    else:
-        environment["XP2P_CHROMIUM"] = browser
+            continue
+        present.append(peer)
+    missing = ", ".join(peer for peer in peers if peer not in present)
     if missing:
-        session.warn(f"interop peers that could not be installed: {', '.join(missing)}")
-    session.run("pytest", "-m", "interop", "-v", "--timeout=300", "tests", *arguments, env=environment)
+        session.warn(f"peers that could not be installed: {missing}")
+    session.run(
+        "pytest", "-m", "interop", "--timeout=300", *arguments,
+        env={"XP2P_INTEROP_CACHE": str(folder), "XP2P_INTEROP_PEERS": ",".join(present)},
+    )  # fmt: skip
     if missing and not allow_missing:
-        session.error(f"not every peer was there: {', '.join(missing)} missing")
-
-
-def _find_browser() -> str | None:
-    given = os.environ.get("XP2P_CHROMIUM")
-    return given or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-def _find_npm() -> str | None:
-    return shutil.which("npm") if shutil.which("node") else None
+        session.error(f"not every peer was there: {missing} missing")
 
 
 def _apt_install(session: nox.Session, *packages: str) -> None:
-    """Install Debian packages if we may; whoever calls looks afterwards whether it worked."""
-    if shutil.which("apt-get") is None:
-        return
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    if prefix and (shutil.which("sudo") is None or subprocess.run([*prefix, "true"], check=False).returncode != 0):
+    """Install Debian packages if we may; whoever needs them finds out whether it worked."""
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
         return
     try:
-        session.run(*prefix, "apt-get", "update", "-q", external=True, silent=True)
+        session.run("apt-get", "update", "-q", external=True, silent=True)
         session.run(
-            *prefix, "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages,
+            "apt-get", "install", "-q", "-y", "--no-install-recommends", *packages,
             external=True, silent=True, env={"DEBIAN_FRONTEND": "noninteractive"},
         )  # fmt: skip
     except nox.command.CommandFailed:
         session.warn(f"apt-get could not install {' '.join(packages)}")
-
-
-def _install_node_datachannel(session: nox.Session) -> pathlib.Path | None:
-    """The folder `node_modules` with node-datachannel in it, kept between runs in the session's temporary folder."""
-    if _find_npm() is None:
-        _apt_install(session, "nodejs", "npm")
-    npm = _find_npm()
-    if npm is None:
-        return None
-    folder = pathlib.Path(session.create_tmp()) / "npm"
-    folder.mkdir(exist_ok=True)
-    try:
-        session.run(
-            npm,
-            "install",
-            "--silent",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            str(folder),
-            "node-datachannel",
-            external=True,
-        )
-    except nox.command.CommandFailed:
-        return None
-    return folder / "node_modules"
 
 
 # --- what is handed out ------------------------------------------------------------------------------------------

@@ -92,13 +92,12 @@ def _order(section: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def _names(files: set[str], prefix: str) -> nodes.entry:
-    entry = nodes.entry()
     paragraph = nodes.paragraph()
     for index, name in enumerate(sorted(files)):
         if index:
             paragraph += nodes.Text(", ")
         paragraph += nodes.literal(text=name.removeprefix(prefix))
-    return entry + paragraph
+    return nodes.entry("", paragraph)
 
 
 class RfcCoverage(SphinxDirective):
