@@ -66,6 +66,10 @@ class SdpError(DecodeError):
         self.line = line
 
 
+class SignalError(DecodeError):
+    """A text from the signaling channel that is neither a description nor a candidate."""
+
+
 class InternalError(Error):
     """A bug in this package; please report it with its cause."""
 
@@ -83,6 +87,8 @@ class Reason(enum.StrEnum):
     ABORT_RECEIVED = "abort received"
     PEER_UNREACHABLE = "peer unreachable"
     LIMIT_EXCEEDED = "limit exceeded"
+    CLOSED_BY_PEER = "closed by peer"
+    SIGNALING_LOST = "signaling lost"
 
 
 @attrs.frozen

@@ -1,1 +1,32 @@
-"""Under construction."""
+"""The trio driver: sockets, the clock, randomness, and the face that programs use."""
+
+from xp2p_trio.driver.channel import DataChannel
+from xp2p_trio.driver.connect import connect
+from xp2p_trio.driver.errors import ConnectionFailed, ConsentExpired, FingerprintMismatch, RemoteClosed
+from xp2p_trio.driver.network import DatagramSocket, Interface, Network
+from xp2p_trio.driver.peer_connection import ChannelListener, PeerConnection, open_peer_connection
+from xp2p_trio.driver.signaling import MemorySignaling, signaling_pair
+from xp2p_trio.driver.state import StateValue
+from xp2p_trio.driver.stream import STREAM_PROTOCOL, DataChannelStream
+from xp2p_trio.driver.udp import SystemNetwork
+
+__all__ = [
+    "STREAM_PROTOCOL",
+    "ChannelListener",
+    "ConnectionFailed",
+    "ConsentExpired",
+    "DataChannel",
+    "DataChannelStream",
+    "DatagramSocket",
+    "FingerprintMismatch",
+    "Interface",
+    "MemorySignaling",
+    "Network",
+    "PeerConnection",
+    "RemoteClosed",
+    "StateValue",
+    "SystemNetwork",
+    "connect",
+    "open_peer_connection",
+    "signaling_pair",
+]

@@ -1,1 +1,47 @@
-"""Under construction."""
+"""The whole stack as one sans-IO object, and what two peers say to each other before they are connected (RFC 9429)."""
+
+from xp2p_trio.peer.configuration import Configuration
+from xp2p_trio.peer.connection import Connection
+from xp2p_trio.peer.descriptions import (
+    DescriptionType,
+    IceCandidate,
+    SessionDescription,
+    Signal,
+    decode_signal,
+    encode_signal,
+)
+from xp2p_trio.peer.events import (
+    ConnectionStateChanged,
+    Event,
+    GatheringStateChanged,
+    LocalCandidateFound,
+    ServerAddressRequested,
+    SignalingStateChanged,
+)
+from xp2p_trio.peer.ice_server import IceServer, parse_ice_server
+from xp2p_trio.peer.signaling import SignalingState
+from xp2p_trio.peer.state import ConnectionState, GatheringState
+from xp2p_trio.peer.statistics import Statistics
+
+__all__ = [
+    "Configuration",
+    "Connection",
+    "ConnectionState",
+    "ConnectionStateChanged",
+    "DescriptionType",
+    "Event",
+    "GatheringState",
+    "GatheringStateChanged",
+    "IceCandidate",
+    "IceServer",
+    "LocalCandidateFound",
+    "ServerAddressRequested",
+    "SessionDescription",
+    "Signal",
+    "SignalingState",
+    "SignalingStateChanged",
+    "Statistics",
+    "decode_signal",
+    "encode_signal",
+    "parse_ice_server",
+]

@@ -1,0 +1,85 @@
+"""`connect`: a peer connection that does its own signaling over any channel of texts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from os import urandom
+from typing import Final
+
+import trio
+
+from xp2p_trio.driver.hub import Hub
+from xp2p_trio.driver.network import Network
+from xp2p_trio.driver.peer_connection import PeerConnection
+from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.errors import DecodeError, Failure, LocalError, Reason
+from xp2p_trio.peer import Configuration, Connection, ConnectionState, decode_signal, encode_signal
+
+MAX_BAD_SIGNALS: Final = 32
+"""Signals that make no sense, after which the signaling channel is taken for something else."""
+
+logger = logging.getLogger("xp2p_trio.signaling")
+
+
+@asynccontextmanager
+async def connect(
+    signaling: trio.abc.Channel[str],
+    *,
+    initiator: bool,
+    config: Configuration | None = None,
+    network: Network | None = None,
+) -> AsyncGenerator[PeerConnection, None]:
+    """Open a connection to whoever is at the other end of a signaling channel. Entering does not wait for the network.
+
+    Offer, answer and candidates go through the channel in the background, as JSON texts that browsers write and read.
+    The channel stays yours: it is not closed here, and once connected it may end.
+
+    Args:
+        signaling: a channel of texts to the other peer; what it carries must reach that peer unaltered.
+        initiator: True at exactly one of the two ends, which makes the offer.
+        config: what to change of the defaults.
+        network: where sockets come from; the operating system by default.
+    """
+    hub = Hub(Connection(config, random_bytes=urandom), network or SystemNetwork())
+    async with hub.running():
+        peer = PeerConnection(hub)
+        hub.start_soon(_speak, hub, peer, signaling)
+        hub.start_soon(_listen, hub, peer, signaling)
+        if initiator:
+            peer.set_local_description()
+        yield peer
+
+
+async def _speak(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str]) -> None:
+    try:
+        async for signal in peer.outgoing_signals:
+            await signaling.send(encode_signal(signal))
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        _signaling_ended(hub, peer, f"cannot be written to any more ({error!r})")
+
+
+async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str]) -> None:
+    bad_signals = 0
+    try:
+        async for text in signaling:
+            try:
+                peer.apply_signal(decode_signal(text))
+            except (DecodeError, LocalError) as error:
+                logger.warning("signal ignored: %s", error)
+                bad_signals += 1
+                if bad_signals > MAX_BAD_SIGNALS:
+                    _signaling_ended(hub, peer, f"carries something else than signals; the last one: {error}")
+                    return
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        _signaling_ended(hub, peer, f"broke ({error!r})")
+    else:
+        _signaling_ended(hub, peer, "ended")
+
+
+def _signaling_ended(hub: Hub, peer: PeerConnection, how: str) -> None:
+    """Without signaling a connection that waits for a description will never come about."""
+    if peer.remote_description is None and peer.state.value is ConnectionState.NEW:
+        detail = f"the signaling channel {how} before the other peer's description came; is the other peer running?"
+        hub.fail(Failure("peer", Reason.SIGNALING_LOST, detail))

@@ -1,0 +1,162 @@
+"""The engine that drives one sans-IO core: a receive loop for each socket, and one pump for timers and output.
+
+Any task may call `flush` after it gave the core something to do: what the core has to say leaves at once, without a
+task switch. `wake` leaves that to the pump, which lingers while the program keeps sending, so that messages which are
+sent one after the other share packets.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, final
+
+import trio
+
+from xp2p_trio.driver.network import DatagramSocket, Network
+from xp2p_trio.sansio import Address, Burst, Layer
+
+MAX_BURST: Final = 64
+"""Datagrams that the core builds at a time: as many as the kernel takes in one call (UDP_MAX_SEGMENTS)."""
+
+MAX_LINGER: Final = 32
+"""Turns of the scheduler that the pump waits for more to send, while there is more at each of them."""
+
+logger = logging.getLogger("xp2p_trio.driver")
+
+
+Core: TypeAlias = Layer[Burst, Burst, Any]
+"""What an engine drives: a `peer.Connection` or an `ice.Agent`."""
+
+
+@final
+class Engine:
+    """Sockets, clock and core of one connection."""
+
+    def __init__(self, core: Core, network: Network, publish: Callable[[], bool]) -> None:
+        """Make an engine that stands still until `run`.
+
+        Args:
+            core: what to drive.
+            network: where sockets come from.
+            publish: called after each step to hand the core's news on; whether the core is at its end.
+        """
+        self._core = core
+        self._network = network
+        self._publish = publish
+        self._nursery: trio.Nursery | None = None
+        self._sockets: dict[Address, DatagramSocket] = {}
+        self._blocked: deque[Burst] = deque()
+        self._woken = trio.Event()
+        self._pump_deadline = math.inf
+        self._sends = 0
+        self._is_over = False
+
+    @property
+    def network(self) -> Network:
+        """Where sockets come from."""
+        return self._network
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Begin to drive the core, in tasks of this nursery."""
+        self._nursery = nursery
+        nursery.start_soon(self._pump)
+
+    def bind(self, address: Address) -> Address:
+        """Open a socket and receive on it.
+
+        Returns:
+            The address with the port that was bound.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        assert self._nursery is not None
+        socket = self._network.bind(address)
+        self._sockets[socket.address] = socket
+        self._nursery.start_soon(self._receive_loop, socket)
+        return socket.address
+
+    def wake(self) -> None:
+        """The core has something to send; the pump will look soon."""
+        self._sends += 1
+        self._woken.set()
+
+    def flush(self) -> None:
+        """Send what the core has to say, and hand on its news."""
+        if self._is_over:
+            return
+        now = trio.current_time()
+        while not self._blocked and (bursts := self._core.transmit(now, MAX_BURST)):
+            for burst in bursts:
+                self._transmit(burst)
+        if self._publish():
+            self.stop()
+        elif self._blocked or self._core.next_timeout() < self._pump_deadline:
+            self._woken.set()
+
+    def stop(self) -> None:
+        """Close the sockets; nothing is sent or received any more."""
+        if not self._is_over:
+            self._is_over = True
+            self._blocked.clear()
+            self._woken.set()
+            for socket in self._sockets.values():
+                socket.close()
+
+    def _transmit(self, burst: Burst) -> None:
+        socket = self._sockets.get(burst.local)
+        if socket is None:
+            return
+        sent = socket.transmit(burst)
+        if sent < len(burst.datagrams):
+            self._blocked.append(Burst(burst.local, burst.remote, burst.datagrams[sent:]))
+
+    async def _receive_loop(self, socket: DatagramSocket) -> None:
+        receive, core = socket.receive, self._core
+        while not self._is_over:
+            try:
+                bursts = await receive()
+            except trio.ClosedResourceError:
+                return
+            now = trio.current_time()
+            for burst in bursts:
+                core.receive(burst, now)
+            self.flush()
+
+    async def _pump(self) -> None:
+        while not self._is_over:
+            self.flush()
+            if self._blocked:
+                await self._unblock()
+                continue
+            self._pump_deadline = self._core.next_timeout()
+            seen = self._sends
+            with trio.move_on_at(self._pump_deadline):
+                await self._woken.wait()
+            self._pump_deadline = -math.inf
+            self._woken = trio.Event()
+            await self._linger(seen)
+            now = trio.current_time()
+            if now >= self._core.next_timeout():
+                self._core.handle_timeout(now)
+
+    async def _linger(self, seen: int) -> None:
+        """Let the program put more messages beside the first: they will share packets."""
+        for _ in range(MAX_LINGER):
+            if self._sends == seen:
+                return
+            seen = self._sends
+            await trio.lowlevel.checkpoint()
+
+    async def _unblock(self) -> None:
+        try:
+            await self._sockets[self._blocked[0].local].wait_writable()
+        except trio.ClosedResourceError:
+            return
+        waiting, self._blocked = self._blocked, deque()
+        while waiting and not self._blocked:
+            self._transmit(waiting.popleft())
+        self._blocked.extend(waiting)

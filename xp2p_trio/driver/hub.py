@@ -1,0 +1,231 @@
+"""The hub of one peer connection: the core, its engine, and where the core's news goes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import trio
+
+from xp2p_trio import datachannel, ice
+from xp2p_trio.driver.channel import DataChannel
+from xp2p_trio.driver.engine import Engine
+from xp2p_trio.driver.errors import REMOTE_CLOSED, connection_failed
+from xp2p_trio.driver.feed import Feed
+from xp2p_trio.driver.interfaces import host_addresses
+from xp2p_trio.driver.network import Network
+from xp2p_trio.driver.nursery import hidden_nursery
+from xp2p_trio.driver.state import StateValue
+from xp2p_trio.errors import Failure
+from xp2p_trio.peer import (
+    Connection,
+    ConnectionState,
+    ConnectionStateChanged,
+    Event,
+    GatheringState,
+    GatheringStateChanged,
+    IceCandidate,
+    IceServer,
+    LocalCandidateFound,
+    ServerAddressRequested,
+    Signal,
+    SignalingStateChanged,
+)
+from xp2p_trio.sansio import Closed, Failed
+
+EVENT_CAPACITY: Final = 1024
+"""News that wait for a program which does not listen."""
+
+logger = logging.getLogger("xp2p_trio.driver")
+
+
+@final
+class Hub:
+    """What `PeerConnection` is the face of, and `DataChannel` belongs to."""
+
+    def __init__(self, core: Connection, network: Network) -> None:
+        self.core = core
+        self.engine = Engine(core, network, self._publish)
+        self.state = StateValue(core.state)
+        self.ice_state = StateValue(core.ice_state)
+        self.gathering_state = StateValue(core.gathering_state)
+        self.signaling_state = StateValue(core.signaling_state)
+        self.selected_pair: StateValue[ice.CandidatePair | None] = StateValue(None)
+        self.events: Feed[Event] = Feed(EVENT_CAPACITY)
+        self.candidates: Feed[IceCandidate] = Feed(EVENT_CAPACITY)
+        self.signals: Feed[Signal] = Feed(EVENT_CAPACITY)
+        self.arrivals: Feed[DataChannel] = Feed(EVENT_CAPACITY)
+        self._channels: dict[int, DataChannel] = {}
+        self._watched: set[DataChannel] = set()
+        self._last_word: Closed | Failed | None = None
+        self._nursery: trio.Nursery | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Drive the core while the block runs; then end it, in bounded time."""
+        configuration = self.core.configuration
+        if configuration.bind_address is not None:  # a wrong address is told here, not in the middle of a negotiation
+            self.engine.network.bind((configuration.bind_address, 0)).close()
+        try:
+            async with hidden_nursery(close=self.close, abort=self.abort) as nursery:
+                self._nursery = nursery
+                self.engine.start(nursery)
+                yield
+        finally:
+            self.engine.stop()
+
+    def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a task for as long as the connection lives."""
+        assert self._nursery is not None
+        self._nursery.start_soon(function, *args)
+
+    # --- what channels and the face ask for
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self.engine.wake()
+
+    def flush(self) -> None:
+        """Send now, and publish the news."""
+        self.engine.flush()
+
+    def watch(self, channel: DataChannel) -> None:
+        """Look at this channel after each step, until nobody waits on it."""
+        self._watched.add(channel)
+
+    def channel(self, channel_id: int) -> DataChannel:
+        """The channel of this id."""
+        channel = self._channels.get(channel_id)
+        if channel is None:
+            channel = self._channels[channel_id] = DataChannel(self, channel_id)
+        return channel
+
+    def error(self) -> Exception | None:
+        """Why nothing can be sent any more; None while the connection lives."""
+        match self._last_word:
+            case None:
+                return None
+            case Failed(failure):
+                return connection_failed(failure)
+            case Closed(by_peer=True):
+                return connection_failed(REMOTE_CLOSED)
+            case Closed():
+                return trio.ClosedResourceError("you closed this connection")
+
+    def has_failed(self) -> bool:
+        """Whether the connection broke, rather than being closed by one side."""
+        return isinstance(self._last_word, Failed)
+
+    async def close(self) -> None:
+        """Deliver what was accepted, say goodbye, and wait for the end of it, in bounded time."""
+        self.core.close(trio.current_time())
+        self.flush()
+        await self.state.wait_value(lambda state: state in (ConnectionState.CLOSED, ConnectionState.FAILED))
+
+    def abort(self) -> None:
+        """End at once."""
+        self.core.abort(trio.current_time())
+        self.flush()
+        self.engine.stop()
+
+    def fail(self, failure: Failure) -> None:
+        """End at once, for a reason outside of the core."""
+        self.core.fail(failure, trio.current_time())
+        self.flush()
+
+    # --- news from the core
+
+    def _publish(self) -> bool:
+        while events := self.core.take_events():
+            for event in events:
+                self._dispatch(event)
+                self.events.put(event)
+        if self._watched:
+            self._watched = {channel for channel in self._watched if channel.look()}
+        return self._last_word is not None
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case ConnectionStateChanged(state):
+                self.state.publish(state)
+            case ice.StateChanged(state):
+                self.ice_state.publish(state)
+            case SignalingStateChanged(state):
+                self.signaling_state.publish(state)
+            case GatheringStateChanged(state):
+                self.gathering_state.publish(state)
+                if state is GatheringState.COMPLETE:
+                    self.candidates.end()
+                    self.signals.put(None)
+            case LocalCandidateFound(candidate):
+                self.candidates.put(candidate)
+                self.signals.put(candidate)
+            case ice.PairSelected(pair):
+                self.selected_pair.publish(pair)
+            case ice.AddressesRequested():
+                self._bind()
+            case ServerAddressRequested():
+                pass  # answered by _resolve, in one task for all servers
+            case datachannel.ChannelArrived(channel_id):
+                self.arrivals.put(self.channel(channel_id))
+            case datachannel.ChannelOpened(channel_id) | datachannel.ChannelClosing(channel_id):
+                self._channel_changed(channel_id)
+            case datachannel.ChannelClosed(channel_id):
+                self._channel_changed(channel_id)
+                self._channels.pop(channel_id, None)
+            case Closed() | Failed():
+                self._end(event)
+            case _:
+                pass
+
+    def _channel_changed(self, channel_id: int) -> None:
+        channel = self.channel(channel_id)
+        channel.state.publish(self.core.channel(channel_id).state)
+        channel.look()
+
+    def _end(self, last_word: Closed | Failed) -> None:
+        self._last_word = last_word
+        for feed in (self.candidates, self.signals, self.arrivals):
+            feed.end()
+        for channel in self._channels.values():
+            channel.look()
+        self._channels.clear()
+
+    # --- what the core asks for
+
+    def _bind(self) -> None:
+        configuration, network = self.core.configuration, self.engine.network
+        if configuration.bind_address is not None:
+            hosts = [configuration.bind_address]
+        else:
+            hosts = host_addresses(network.interfaces(), enable_ipv6=configuration.enable_ipv6)
+        for host in hosts:
+            try:
+                address = self.engine.bind((host, 0))
+            except OSError as error:
+                logger.warning("no candidate on %s: %s", host, error)
+            else:
+                self.core.add_local_address(address, trio.current_time())
+        if configuration.ice_servers:
+            self.start_soon(self._resolve, configuration.ice_servers)
+        else:
+            self.core.end_of_local_addresses(trio.current_time())
+
+    async def _resolve(self, servers: tuple[IceServer, ...]) -> None:
+        async with trio.open_nursery() as nursery:
+            for server in servers:
+                nursery.start_soon(self._resolve_server, server)
+        self.core.end_of_local_addresses(trio.current_time())
+        self.flush()
+
+    async def _resolve_server(self, server: IceServer) -> None:
+        try:
+            addresses = await self.engine.network.resolve(server.host, server.port)
+        except OSError as error:
+            logger.warning("%s does not resolve: %s", server, error)
+            return
+        for address in addresses:
+            self.core.add_stun_server(address, trio.current_time())
+        self.flush()

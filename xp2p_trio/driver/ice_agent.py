@@ -1,0 +1,347 @@
+"""ICE alone under trio (RFC 8445): a path through NATs for datagrams of your own, without DTLS, SCTP or channels.
+
+    async with open_ice_agent(role=ice.Role.CONTROLLING) as agent:
+        signaling_send(agent.create_offer())
+        agent.set_remote_description(signaling_receive())
+        await agent.wait_connected()
+        await agent.send(b"hello")
+
+Datagrams are neither encrypted nor ordered nor repeated: that is the program's own affair.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, final
+
+import trio
+
+from xp2p_trio import ice, sdp
+from xp2p_trio.driver.engine import Engine
+from xp2p_trio.driver.errors import connection_failed
+from xp2p_trio.driver.feed import Feed
+from xp2p_trio.driver.ice_description import IceDescription, decode_ice_description, encode_ice_description
+from xp2p_trio.driver.interfaces import host_addresses
+from xp2p_trio.driver.network import Network
+from xp2p_trio.driver.nursery import hidden_nursery
+from xp2p_trio.driver.state import StateValue
+from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.errors import Failure, InvalidState
+from xp2p_trio.peer import IceServer, ice_servers
+from xp2p_trio.peer.ice_server import IceServerLike
+from xp2p_trio.sansio import Closed, Failed
+
+MAX_UNREAD: Final = 1024
+"""Datagrams that wait for `IceAgent.receive`; of more than these the oldest are dropped."""
+
+
+@asynccontextmanager
+async def open_ice_agent(
+    configuration: ice.Configuration | None = None,
+    *,
+    role: ice.Role,
+    stun_servers: Iterable[IceServerLike] = (),
+    bind_address: str | None = None,
+    enable_ipv6: bool = False,
+    consent_interval: float = ice.CONSENT_INTERVAL,
+    network: Network | None = None,
+) -> AsyncGenerator[IceAgent, None]:
+    """Run an ICE agent for the length of a block. Entering and leaving do not wait for the network.
+
+    Args:
+        configuration: constants of ICE.
+        role: one side is CONTROLLING (by custom the one that offers), the other CONTROLLED; a conflict is repaired.
+        stun_servers: URLs of servers that tell our public address; one that does not answer delays nothing.
+        bind_address: the one local IP address to use; every usable interface by default.
+        enable_ipv6: whether IPv6 addresses are used as well.
+        consent_interval: seconds between two consent checks (RFC 7675 section 5.1).
+        network: where sockets come from; the operating system by default.
+    """
+    core = ice.Agent(configuration, role=role, random_bytes=os.urandom, consent_interval=consent_interval)
+    agent = IceAgent(
+        core,
+        network or SystemNetwork(),
+        gathering_timeout=(configuration or ice.Configuration()).gathering_timeout,
+        servers=ice_servers(stun_servers),
+        bind_address=bind_address,
+        enable_ipv6=enable_ipv6,
+    )
+    async with hidden_nursery(close=agent.aclose, abort=agent.abort) as nursery:
+        agent.start(nursery)
+        yield agent
+
+
+@final
+class IceAgent:
+    """One agent, made by `open_ice_agent`.
+
+    Attributes:
+        state: the state of ICE as an awaitable value.
+        local_candidates: the lines of our candidates as they are found; it ends when there will be no more.
+    """
+
+    def __init__(
+        self,
+        core: ice.Agent,
+        network: Network,
+        *,
+        gathering_timeout: float,
+        servers: Sequence[IceServer],
+        bind_address: str | None,
+        enable_ipv6: bool,
+    ) -> None:
+        self._core = core
+        self._network = network
+        self._engine = Engine(core, network, self._publish)
+        self._nursery: trio.Nursery | None = None
+        self._gathering_timeout = gathering_timeout
+        self._servers = servers
+        self._bind_address = bind_address
+        self._enable_ipv6 = enable_ipv6
+        self._session_id = int.from_bytes(os.urandom(8)) >> 1
+        self._has_gathered = trio.Event()
+        self._has_remote_description = False
+        self._received: Feed[bytes] = Feed(MAX_UNREAD)
+        self._failure: Failure | None = None
+        self.state: StateValue[ice.State] = StateValue(core.state)
+        self.local_candidates: Feed[str] = Feed(ice.Configuration().max_local_candidates)
+
+    def __repr__(self) -> str:
+        return f"<IceAgent {self._core.role.name.lower()} {self.state.value.name.lower()}>"
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Begin to drive the core; for `open_ice_agent` alone."""
+        self._nursery = nursery
+        self._engine.start(nursery)
+
+    # --- what is known
+
+    @property
+    def role(self) -> ice.Role:
+        """The role now; a conflict with the peer's may have changed it (RFC 8445 section 7.3.1.1)."""
+        return self._core.role
+
+    @property
+    def selected_pair(self) -> ice.CandidatePair | None:
+        """The pair that data goes over; None before there is one."""
+        return self._core.selected_pair
+
+    @property
+    def dropped(self) -> int:
+        """How many datagrams were lost because nobody received them in time."""
+        return self._received.dropped
+
+    def statistics(self) -> ice.Statistics:
+        """The agent's counters."""
+        return self._core.statistics
+
+    # --- negotiation: nothing here can block
+
+    def gather(self) -> None:
+        """Begin to look for local candidates; offers and answers do so by themselves. Again is harmless."""
+        if self._core.state is ice.State.NEW:
+            self._core.gather(trio.current_time())
+            self._engine.flush()
+
+    def create_offer(self) -> str:
+        """Our credentials and the candidates found so far, as a session description. Gathering begins.
+
+        Raises:
+            InvalidState: the agent has ended.
+        """
+        return self._describe()
+
+    def create_answer(self) -> str:
+        """The same, once the peer's offer is known.
+
+        Raises:
+            InvalidState: there is no remote description to answer, or the agent has ended.
+        """
+        if not self._has_remote_description:
+            raise InvalidState("there is nothing to answer; call set_remote_description first")
+        return self._describe()
+
+    def set_remote_description(self, description: str) -> None:
+        """Take the peer's credentials and candidates; checks begin.
+
+        Raises:
+            SdpError: it cannot be used; the text names the line. Nothing has changed.
+            InvalidState: there is a remote description already, or the agent has ended.
+        """
+        self._check_alive()
+        if self._has_remote_description:
+            raise InvalidState("the remote description is set; for another one open a new agent")
+        remote = decode_ice_description(description)
+        now = trio.current_time()
+        self.gather()
+        for candidate in remote.candidates:
+            self._core.add_remote_candidate(candidate, now)
+        self._core.set_remote_credentials(remote.username_fragment, remote.password, now, lite=remote.ice_lite)
+        self._has_remote_description = True
+        if remote.end_of_candidates:
+            self._core.end_of_remote_candidates(now)
+        self._engine.flush()
+
+    def add_remote_candidate(self, candidate: str | None) -> None:
+        """Take a candidate that the peer trickled (RFC 8838); None or an empty line is the end of its candidates.
+
+        Raises:
+            SdpError: the line is no candidate.
+        """
+        now = trio.current_time()
+        if candidate:
+            parsed = sdp.decode_candidate(candidate)
+            if self.state.value < ice.State.FAILED:
+                self._core.add_remote_candidate(parsed, now)
+        elif self.state.value < ice.State.FAILED:
+            self._core.end_of_remote_candidates(now)
+        self._engine.flush()
+
+    async def wait_gathered(self) -> None:
+        """Wait until every candidate of ours is known, so that a description is complete. Gathering begins."""
+        self.gather()
+        await self._has_gathered.wait()
+
+    # --- data
+
+    async def wait_connected(self) -> None:
+        """Wait until there is a path.
+
+        Raises:
+            ConnectionFailed: there is none; the text says what was tried.
+            trio.ClosedResourceError: you closed the agent.
+        """
+        await self.state.wait_value(lambda state: state >= ice.State.CONNECTED)
+        self._raise_if_over()
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send one datagram to the peer. It may be lost, as UDP may lose it.
+
+        Raises:
+            InvalidState: there is no path yet.
+            ConnectionFailed: the path is dead; the text is a diagnosis.
+            trio.ClosedResourceError: you closed the agent.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._raise_if_over()
+        if self._core.selected_pair is None:
+            raise InvalidState(f"the agent is {self.state.value.name}; await wait_connected() before you send")
+        self._core.send([bytes(data)], trio.current_time())
+        self._engine.flush()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def receive(self) -> bytes:
+        """Wait for the next datagram of the peer. Any number of tasks may wait.
+
+        Raises:
+            ConnectionFailed: the path is dead; the text is a diagnosis.
+            trio.ClosedResourceError: you closed the agent.
+        """
+        try:
+            return await self._received.receive()
+        except trio.EndOfChannel:
+            self._raise_if_over()
+            raise
+
+    async def aclose(self) -> None:
+        """End the agent and close its sockets. ICE has no goodbye: the peer finds out by consent. Again is harmless."""
+        self.abort()
+        await trio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        """`aclose` for those who cannot wait."""
+        self._core.close(trio.current_time())
+        self._engine.flush()
+        self._engine.stop()
+
+    # --- inside
+
+    def _describe(self) -> str:
+        self._check_alive()
+        self.gather()
+        core = self._core
+        description = IceDescription(
+            core.local_username_fragment,
+            core.local_password,
+            tuple(core.local_candidates),
+            core.is_gathering_complete,
+        )
+        return encode_ice_description(description, session_id=self._session_id)
+
+    def _check_alive(self) -> None:
+        if self.state.value >= ice.State.FAILED:
+            raise InvalidState(f"the agent is {self.state.value.name}; open a new one")
+
+    def _raise_if_over(self) -> None:
+        if self._failure is not None:
+            raise connection_failed(self._failure)
+        if self.state.value is ice.State.CLOSED:
+            raise trio.ClosedResourceError("you closed this agent")
+
+    def _publish(self) -> bool:
+        """Hand the core's news on; whether it was the last."""
+        is_over = False
+        for datagram in self._core.take_received():
+            self._received.put(datagram)
+        for event in self._core.take_events():
+            match event:
+                case ice.AddressesRequested():
+                    self._provide_addresses()
+                case ice.CandidateFound(candidate):
+                    self.local_candidates.put(sdp.encode_candidate(candidate))
+                case ice.GatheringCompleted():
+                    self._end_gathering()
+                case ice.StateChanged(state):
+                    self.state.publish(state)
+                case Failed(failure):
+                    self._failure = failure
+                    is_over = True
+                case Closed():
+                    is_over = True
+                case _:
+                    pass
+        if is_over:
+            self.state.publish(self._core.state)
+            self._received.end()
+            self._end_gathering()
+        return is_over
+
+    def _end_gathering(self) -> None:
+        self.local_candidates.end()
+        self._has_gathered.set()
+
+    def _provide_addresses(self) -> None:
+        """Bind every address that works, and look up the servers beside."""
+        assert self._nursery is not None
+        if self._bind_address is None:
+            hosts = host_addresses(self._network.interfaces(), enable_ipv6=self._enable_ipv6)
+        else:
+            hosts = [self._bind_address]
+        for host in hosts:
+            try:
+                address = self._engine.bind((host, 0))
+            except OSError:
+                if self._bind_address is not None:
+                    raise
+                continue  # An address that has gone meanwhile, or is not usable.
+            self._core.add_local_address(address, trio.current_time())
+        self._nursery.start_soon(self._provide_servers)
+
+    async def _provide_servers(self) -> None:
+        with trio.move_on_after(self._gathering_timeout):
+            async with trio.open_nursery() as nursery:
+                for server in self._servers:
+                    nursery.start_soon(self._provide_server, server)
+        self._core.end_of_local_addresses(trio.current_time())
+        self._engine.flush()
+
+    async def _provide_server(self, server: IceServer) -> None:
+        try:
+            addresses = await self._network.resolve(server.host, server.port)
+        except OSError:
+            return
+        for address in addresses:
+            self._core.add_stun_server(address, trio.current_time())
+        self._engine.flush()

@@ -1,0 +1,267 @@
+"""Offer and answer (RFC 9429) for the one data-channel section: who is who, and what both sides agreed on.
+
+The negotiator turns local facts into descriptions and two applied descriptions into an `Agreement`. It knows nothing of
+sockets, timers or the state of the transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias, final
+
+import attrs
+
+from xp2p_trio.errors import InvalidArgument, SdpError
+from xp2p_trio.peer.descriptions import DescriptionType, IceCandidate, SessionDescription
+from xp2p_trio.peer.signaling import Side, SignalingState, next_state
+from xp2p_trio.sdp import (
+    Candidate,
+    DataDescription,
+    Session,
+    Setup,
+    answer_session,
+    data_description,
+    decode_session,
+    encode_candidate,
+    encode_session,
+    offer_session,
+)
+
+Describe: TypeAlias = Callable[[], DataDescription]
+"""What our side of the transport has to say now; the negotiator fills in mid, setup and the rest of the exchange."""
+
+
+@attrs.frozen
+class Agreement:
+    """What one completed exchange says of the transport.
+
+    Attributes:
+        remote: the peer's transport, as its description has it.
+        is_offerer: whether the offer was ours; it makes us the controlling agent (RFC 8445 section 6.1.1).
+        is_dtls_client: whether we are the active side of DTLS (RFC 8842 section 5.3).
+    """
+
+    remote: DataDescription
+    is_offerer: bool
+    is_dtls_client: bool
+
+
+@attrs.frozen
+class _Applied:
+    """One description that was applied: its kind, and its parsed form."""
+
+    kind: DescriptionType
+    session: Session
+    data: DataDescription
+
+
+_ROLES: Final[dict[Setup, Setup]] = {
+    Setup.ACTPASS: Setup.ACTIVE,  # RFC 8842 section 5.3 leaves the choice; active saves half a round trip
+    Setup.ACTIVE: Setup.PASSIVE,
+    Setup.PASSIVE: Setup.ACTIVE,
+}
+
+
+@final
+class Negotiator:
+    """The signaling side of one connection."""
+
+    def __init__(self, session_id: int, describe: Describe) -> None:
+        """Start in the stable state.
+
+        Args:
+            session_id: the `o=` line's session id, random below 2**62 (RFC 9429 section 5.2.1).
+            describe: told at each description what our transport has to say.
+        """
+        self._session_id = session_id
+        self._session_version = 0
+        self._describe = describe
+        self._state = SignalingState.STABLE
+        self._created: dict[str, SessionDescription] = {}
+        self._local: _Applied | None = None
+        self._remote: _Applied | None = None
+        self._before_offer: tuple[_Applied | None, _Applied | None] = (None, None)
+        self._agreement: Agreement | None = None
+
+    @property
+    def state(self) -> SignalingState:
+        """Where the exchange stands."""
+        return self._state
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What was agreed on, once both descriptions are known."""
+        return self._agreement
+
+    @property
+    def local_description(self) -> SessionDescription | None:
+        """Our last applied description, with the candidates that were found since."""
+        if self._local is None:
+            return None
+        now = self._describe()
+        data = attrs.evolve(self._local.data, candidates=now.candidates, end_of_candidates=now.end_of_candidates)
+        return SessionDescription(self._local.kind, self._encode(self._local.kind, data, self._session_version))
+
+    @property
+    def remote_description(self) -> SessionDescription | None:
+        """The peer's last applied description."""
+        if self._remote is None:
+            return None
+        return SessionDescription(self._remote.kind, encode_session(self._remote.session))
+
+    def create_offer(self) -> SessionDescription:
+        """Write an offer; it takes effect when it is applied.
+
+        Raises:
+            InvalidState: an offer of the peer waits for an answer, or the connection is closed.
+        """
+        next_state(self._state, Side.LOCAL, "offer")
+        return self._create("offer", attrs.evolve(self._describe(), setup=Setup.ACTPASS))
+
+    def create_answer(self) -> SessionDescription:
+        """Write an answer to the applied offer.
+
+        Raises:
+            InvalidState: there is no offer to answer.
+        """
+        next_state(self._state, Side.LOCAL, "answer")
+        assert self._remote is not None
+        offer = self._remote.data
+        if self._agreement is None:
+            setup = _ROLES[offer.setup]
+        else:  # RFC 8842 section 5.3: a later answer does not change the roles
+            setup = Setup.ACTIVE if self._agreement.is_dtls_client else Setup.PASSIVE
+        local = self._describe()
+        # RFC 8842 section 5.3: without a tls-id in the offer the answer has none
+        tls_id = local.tls_id if offer.tls_id is not None else None
+        return self._create("answer", attrs.evolve(local, mid=offer.mid, setup=setup, tls_id=tls_id))
+
+    def apply_local(self, description: SessionDescription | None) -> SessionDescription:
+        """Apply our own description; None means the one that the state calls for.
+
+        Returns:
+            The description as applied.
+
+        Raises:
+            InvalidState: it does not fit the state.
+            InvalidArgument: it is not the one that was created last.
+        """
+        if description is None:
+            wants_answer = self._state in (SignalingState.HAVE_REMOTE_OFFER, SignalingState.HAVE_LOCAL_PRANSWER)
+            description = self.create_answer() if wants_answer else self.create_offer()
+        state = next_state(self._state, Side.LOCAL, description.type)
+        if description.type == "rollback":
+            self._roll_back(state)
+            return description
+        created = self._created.get("offer" if description.type == "offer" else "answer")
+        if created is None or description.sdp not in ("", created.sdp):
+            raise InvalidArgument(
+                f"the {description.type} is not the one that was created last; "
+                "apply what create_offer() or create_answer() returned, unchanged"
+            )
+        applied = _applied(description.type, created.sdp)
+        if description.type == "offer" and self._state is SignalingState.STABLE:
+            self._before_offer = (self._local, self._remote)
+        self._local = applied
+        self._state = state
+        self._agree()
+        return SessionDescription(description.type, created.sdp)
+
+    def apply_remote(self, description: SessionDescription) -> None:
+        """Apply the peer's description.
+
+        Raises:
+            InvalidState: it does not fit the state.
+            SdpError: it cannot be used; nothing has changed.
+        """
+        state = next_state(self._state, Side.REMOTE, description.type)
+        if description.type == "rollback":
+            self._roll_back(state)
+            return
+        applied = _applied(description.type, description.sdp)
+        if description.type == "offer":
+            if applied.data.setup is Setup.HOLDCONN:
+                raise SdpError("a=setup:holdconn offers no connection; the offer must have actpass, active or passive")
+        elif applied.data.setup not in (Setup.ACTIVE, Setup.PASSIVE):
+            raise SdpError(f"a=setup:{applied.data.setup} cannot answer; an answer is active or passive")
+        self._require_same_transport(applied)
+        if description.type == "offer" and self._state is SignalingState.STABLE:
+            self._before_offer = (self._local, self._remote)
+        self._remote = applied
+        self._state = state
+        self._agree()
+
+    def remote_candidate(self, candidate: IceCandidate) -> Candidate | None:
+        """Read a trickled candidate.
+
+        Returns:
+            The candidate; None if the line is empty, which ends the candidates of one generation.
+
+        Raises:
+            SdpError: the line is no candidate, or it names a section or generation that was not negotiated.
+        """
+        if not candidate.candidate:
+            return None
+        parsed = candidate.parsed
+        remote = None if self._remote is None else self._remote.data
+        fragment = candidate.username_fragment or parsed.username_fragment
+        if remote is not None and fragment is not None and fragment != remote.username_fragment:
+            raise SdpError(
+                f"candidate of ICE generation {fragment!r}; the description has {remote.username_fragment!r}",
+                line=candidate.candidate,
+            )
+        return parsed
+
+    def local_candidate(self, candidate: Candidate, username_fragment: str) -> IceCandidate:
+        """Write one of our candidates for the other side."""
+        mid, index = "0", 0
+        if self._local is not None:
+            mid = self._local.data.mid
+            index = next((i for i, media in enumerate(self._local.session.media) if media.mid == mid), 0)
+        return IceCandidate(encode_candidate(candidate), mid, index, username_fragment)
+
+    def close(self) -> None:
+        """Refuse every further description."""
+        self._state = SignalingState.CLOSED
+
+    def _create(self, kind: DescriptionType, data: DataDescription) -> SessionDescription:
+        description = SessionDescription(kind, self._encode(kind, data, self._session_version + 1))
+        self._session_version += 1
+        self._created[kind] = description
+        return description
+
+    def _encode(self, kind: DescriptionType, data: DataDescription, version: int) -> str:
+        if kind == "offer":
+            session = offer_session(data, session_id=self._session_id, session_version=version)
+        else:
+            assert self._remote is not None
+            session = answer_session(self._remote.session, data, session_id=self._session_id, session_version=version)
+        return encode_session(session)
+
+    def _roll_back(self, state: SignalingState) -> None:
+        self._local, self._remote = self._before_offer
+        self._state = state
+
+    def _require_same_transport(self, applied: _Applied) -> None:
+        if self._agreement is None:
+            return
+        known, new = self._agreement.remote, applied.data
+        if (new.username_fragment, new.password) != (known.username_fragment, known.password):
+            raise SdpError("the description restarts ICE, which this version does not follow; open a new connection")
+        if set(new.fingerprints) != set(known.fingerprints) or (new.tls_id or known.tls_id) != known.tls_id:
+            raise SdpError("the description asks for a new DTLS association; open a new connection for that")
+
+    def _agree(self) -> None:
+        local, remote = self._local, self._remote
+        if self._agreement is not None or local is None or remote is None:
+            return
+        is_offerer = local.kind == "offer"
+        if is_offerer == (remote.kind == "offer"):
+            return
+        is_dtls_client = local.data.setup is Setup.ACTIVE if not is_offerer else remote.data.setup is Setup.PASSIVE
+        self._agreement = Agreement(remote.data, is_offerer, is_dtls_client)
+
+
+def _applied(kind: DescriptionType, sdp: str) -> _Applied:
+    session = decode_session(sdp)
+    return _Applied(kind, session, data_description(session))
