@@ -61,7 +61,7 @@ def test_the_clock_jumps_to_what_happens_next() -> None:
 
 
 def test_timeouts_fire_while_nothing_arrives() -> None:
-    p = pair(Link(delay=0.1, drop={0, 1, 2}))
+    p = pair(Link(delay=0.1, drop={0, 1, 2}), Link(delay=0.1))
     p.run(lambda: bool(p.left.received))
     assert p.left.received == [(3.2, b"3")]
 

@@ -6,15 +6,20 @@ Sans-IO: `Network`, `Link`, `drive`, `Pair`. Under trio the same hosts are the d
 from xp2p_trio.testing.drive import Spinning, VirtualTimeout, drive
 from xp2p_trio.testing.host import Host
 from xp2p_trio.testing.link import BLACK_HOLE, BurstLoss, Link
+from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, InvariantBroken, LimitSpy
 from xp2p_trio.testing.network import Delivered, Monitor, Network, Sent
 from xp2p_trio.testing.pair import OverUdp, Pair
 from xp2p_trio.testing.statistics import NetworkStatistics
 
 __all__ = [
     "BLACK_HOLE",
+    "AmplificationSpy",
     "BurstLoss",
+    "ConsentSpy",
     "Delivered",
     "Host",
+    "InvariantBroken",
+    "LimitSpy",
     "Link",
     "Monitor",
     "Network",
