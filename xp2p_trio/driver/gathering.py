@@ -19,9 +19,14 @@ logger = logging.getLogger("xp2p_trio.driver")
 class Gatherer(Protocol):
     """What is answered: `peer.Connection`, `ice.Agent`."""
 
-    def add_local_address(self, address: Address, now: float) -> None: ...
-    def add_stun_server(self, address: Address, now: float) -> None: ...
-    def end_of_local_addresses(self, now: float) -> None: ...
+    def add_local_address(self, address: Address, now: float) -> None:
+        """A socket is bound here."""
+
+    def add_stun_server(self, address: Address, now: float) -> None:
+        """A server has this address."""
+
+    def end_of_local_addresses(self, now: float) -> None:
+        """Every address is known."""
 
 
 def provide_addresses(core: Gatherer, engine: Engine, *, bind_address: str | None, enable_ipv6: bool) -> None:

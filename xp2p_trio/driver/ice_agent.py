@@ -22,15 +22,14 @@ from xp2p_trio import ice, sdp
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.errors import connection_failed
 from xp2p_trio.driver.feed import Feed
+from xp2p_trio.driver.gathering import provide_addresses, provide_servers
 from xp2p_trio.driver.ice_description import IceDescription, decode_ice_description, encode_ice_description
-from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.nursery import hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.udp import SystemNetwork
 from xp2p_trio.errors import Failure, InvalidState
-from xp2p_trio.peer import IceServer, ice_servers
-from xp2p_trio.peer.ice_server import IceServerLike
+from xp2p_trio.peer import IceServer, parse_ice_server
 from xp2p_trio.sansio import Closed, Failed
 
 MAX_UNREAD: Final = 1024
@@ -42,7 +41,7 @@ async def open_ice_agent(
     configuration: ice.Configuration | None = None,
     *,
     role: ice.Role,
-    stun_servers: Iterable[IceServerLike] = (),
+    stun_servers: Iterable[str | IceServer] = (),
     bind_address: str | None = None,
     enable_ipv6: bool = False,
     consent_interval: float = ice.CONSENT_INTERVAL,
@@ -63,8 +62,7 @@ async def open_ice_agent(
     agent = IceAgent(
         core,
         network or SystemNetwork(),
-        gathering_timeout=(configuration or ice.Configuration()).gathering_timeout,
-        servers=ice_servers(stun_servers),
+        servers=[each if isinstance(each, IceServer) else parse_ice_server(each) for each in stun_servers],
         bind_address=bind_address,
         enable_ipv6=enable_ipv6,
     )
@@ -87,16 +85,13 @@ class IceAgent:
         core: ice.Agent,
         network: Network,
         *,
-        gathering_timeout: float,
         servers: Sequence[IceServer],
         bind_address: str | None,
         enable_ipv6: bool,
     ) -> None:
         self._core = core
-        self._network = network
         self._engine = Engine(core, network, self._publish)
         self._nursery: trio.Nursery | None = None
-        self._gathering_timeout = gathering_timeout
         self._servers = servers
         self._bind_address = bind_address
         self._enable_ipv6 = enable_ipv6
@@ -105,6 +100,7 @@ class IceAgent:
         self._has_remote_description = False
         self._received: Feed[bytes] = Feed(MAX_UNREAD)
         self._failure: Failure | None = None
+        self._is_over = False
         self.state: StateValue[ice.State] = StateValue(core.state)
         self.local_candidates: Feed[str] = Feed(ice.Configuration().max_local_candidates)
 
@@ -193,9 +189,8 @@ class IceAgent:
         now = trio.current_time()
         if candidate:
             parsed = sdp.decode_candidate(candidate)
-            if self.state.value < ice.State.FAILED:
-                self._core.add_remote_candidate(parsed, now)
-        elif self.state.value < ice.State.FAILED:
+            self._core.add_remote_candidate(parsed, now)
+        else:
             self._core.end_of_remote_candidates(now)
         self._engine.flush()
 
@@ -271,77 +266,47 @@ class IceAgent:
         return encode_ice_description(description, session_id=self._session_id)
 
     def _check_alive(self) -> None:
-        if self.state.value >= ice.State.FAILED:
+        if self._is_over:
             raise InvalidState(f"the agent is {self.state.value.name}; open a new one")
 
     def _raise_if_over(self) -> None:
         if self._failure is not None:
             raise connection_failed(self._failure)
-        if self.state.value is ice.State.CLOSED:
+        if self._is_over:
             raise trio.ClosedResourceError("you closed this agent")
 
     def _publish(self) -> bool:
         """Hand the core's news on; whether it was the last."""
-        is_over = False
         for datagram in self._core.take_received():
             self._received.put(datagram)
-        for event in self._core.take_events():
-            match event:
-                case ice.AddressesRequested():
-                    self._provide_addresses()
-                case ice.CandidateFound(candidate):
-                    self.local_candidates.put(sdp.encode_candidate(candidate))
-                case ice.GatheringCompleted():
-                    self._end_gathering()
-                case ice.StateChanged(state):
-                    self.state.publish(state)
-                case Failed(failure):
-                    self._failure = failure
-                    is_over = True
-                case Closed():
-                    is_over = True
-                case _:
-                    pass
-        if is_over:
-            self.state.publish(self._core.state)
-            self._received.end()
-            self._end_gathering()
-        return is_over
+        while events := self._core.take_events():
+            for event in events:
+                self._dispatch(event)
+        return self._is_over
+
+    def _dispatch(self, event: ice.Event) -> None:
+        match event:
+            case ice.AddressesRequested():
+                self._provide_addresses()
+            case ice.CandidateFound(candidate):
+                self.local_candidates.put(sdp.encode_candidate(candidate))
+            case ice.GatheringCompleted():
+                self._end_gathering()
+            case ice.StateChanged(state):
+                self.state.publish(state)
+            case Closed() | Failed():
+                self._failure = event.failure if isinstance(event, Failed) else None
+                self._is_over = True
+                self._received.end()
+                self._end_gathering()
+            case _:
+                pass
 
     def _end_gathering(self) -> None:
         self.local_candidates.end()
         self._has_gathered.set()
 
     def _provide_addresses(self) -> None:
-        """Bind every address that works, and look up the servers beside."""
         assert self._nursery is not None
-        if self._bind_address is None:
-            hosts = host_addresses(self._network.interfaces(), enable_ipv6=self._enable_ipv6)
-        else:
-            hosts = [self._bind_address]
-        for host in hosts:
-            try:
-                address = self._engine.bind((host, 0))
-            except OSError:
-                if self._bind_address is not None:
-                    raise
-                continue  # An address that has gone meanwhile, or is not usable.
-            self._core.add_local_address(address, trio.current_time())
-        self._nursery.start_soon(self._provide_servers)
-
-    async def _provide_servers(self) -> None:
-        with trio.move_on_after(self._gathering_timeout):
-            async with trio.open_nursery() as nursery:
-                for server in self._servers:
-                    nursery.start_soon(self._provide_server, server)
-        self._core.end_of_local_addresses(trio.current_time())
-        self._engine.flush()
-
-    async def _provide_server(self, server: IceServer) -> None:
-        try:
-            addresses = await self._network.resolve(server.host, server.port)
-        except OSError:
-            return
-        for address in addresses:
-            self._core.add_stun_server(address, trio.current_time())
-        self._engine.flush()
+        provide_addresses(self._core, self._engine, bind_address=self._bind_address, enable_ipv6=self._enable_ipv6)
+        self._nursery.start_soon(provide_servers, self._core, self._engine, self._servers)
