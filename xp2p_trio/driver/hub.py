@@ -14,7 +14,7 @@ from xp2p_trio.driver.channel import DataChannel
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.errors import REMOTE_CLOSED, connection_failed
 from xp2p_trio.driver.feed import Feed
-from xp2p_trio.driver.interfaces import host_addresses
+from xp2p_trio.driver.gathering import provide_addresses, provide_servers
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.nursery import hidden_nursery
 from xp2p_trio.driver.state import StateValue
@@ -27,7 +27,6 @@ from xp2p_trio.peer import (
     GatheringState,
     GatheringStateChanged,
     IceCandidate,
-    IceServer,
     LocalCandidateFound,
     ServerAddressRequested,
     Signal,
@@ -165,9 +164,9 @@ class Hub:
             case ice.PairSelected(pair):
                 self.selected_pair.publish(pair)
             case ice.AddressesRequested():
-                self._bind()
+                self._provide_addresses()
             case ServerAddressRequested():
-                pass  # answered by _resolve, in one task for all servers
+                pass  # answered together with the addresses
             case datachannel.ChannelArrived(channel_id):
                 self.arrivals.put(self.channel(channel_id))
             case datachannel.ChannelOpened(channel_id) | datachannel.ChannelClosing(channel_id):
@@ -193,39 +192,19 @@ class Hub:
             channel.look()
         self._channels.clear()
 
-    # --- what the core asks for
-
-    def _bind(self) -> None:
-        configuration, network = self.core.configuration, self.engine.network
-        if configuration.bind_address is not None:
-            hosts = [configuration.bind_address]
-        else:
-            hosts = host_addresses(network.interfaces(), enable_ipv6=configuration.enable_ipv6)
-        for host in hosts:
-            try:
-                address = self.engine.bind((host, 0))
-            except OSError as error:
-                logger.warning("no candidate on %s: %s", host, error)
-            else:
-                self.core.add_local_address(address, trio.current_time())
+    def _provide_addresses(self) -> None:
+        """Answer `ice.AddressesRequested`, and every `ServerAddressRequested` that came with it."""
+        configuration = self.core.configuration
+        try:
+            provide_addresses(
+                self.core,
+                self.engine,
+                bind_address=configuration.bind_address,
+                enable_ipv6=configuration.enable_ipv6,
+            )
+        except OSError as error:
+            logger.warning("no candidate on the chosen address: %s", error)
         if configuration.ice_servers:
-            self.start_soon(self._resolve, configuration.ice_servers)
+            self.start_soon(provide_servers, self.core, self.engine, configuration.ice_servers)
         else:
             self.core.end_of_local_addresses(trio.current_time())
-
-    async def _resolve(self, servers: tuple[IceServer, ...]) -> None:
-        async with trio.open_nursery() as nursery:
-            for server in servers:
-                nursery.start_soon(self._resolve_server, server)
-        self.core.end_of_local_addresses(trio.current_time())
-        self.flush()
-
-    async def _resolve_server(self, server: IceServer) -> None:
-        try:
-            addresses = await self.engine.network.resolve(server.host, server.port)
-        except OSError as error:
-            logger.warning("%s does not resolve: %s", server, error)
-            return
-        for address in addresses:
-            self.core.add_stun_server(address, trio.current_time())
-        self.flush()
