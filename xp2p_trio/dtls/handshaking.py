@@ -1,0 +1,254 @@
+"""Runs a handshake over an unreliable path: reassembly, flights and their repetition, the change of keys.
+
+It is the part of a connection that a handshake of another version shares: which messages there are, and what they
+mean, is the business of `client12` and `server12`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, final
+
+from xp2p_trio.dtls.alerts import Alert, AlertDescription
+from xp2p_trio.dtls.client12 import ClientHandshake12
+from xp2p_trio.dtls.flights import SMALLER_DATAGRAMS, Flight, FlightWriter, RetransmitTimer
+from xp2p_trio.dtls.handshake import Fragment, decode_fragments
+from xp2p_trio.dtls.handshake12 import PROTECTED_EPOCH, Party, Refusal, Session
+from xp2p_trio.dtls.parameters import HandshakeType, Role
+from xp2p_trio.dtls.protection import Opener, PlaintextSealer, Sealer
+from xp2p_trio.dtls.reassembly import Disposition, Reassembler
+from xp2p_trio.dtls.server12 import ServerHandshake12
+from xp2p_trio.dtls.states12 import Verdict
+from xp2p_trio.dtls.statistics import Counters
+from xp2p_trio.errors import DecodeError, Reason
+from xp2p_trio.sansio import Timer
+
+ALERT_GRACE = 2.0
+"""Seconds after an unauthenticated fatal alert in which a living peer shows that it goes on with the handshake."""
+
+_Handshake12: TypeAlias = ClientHandshake12 | ServerHandshake12
+
+
+@final
+class Handshaking:
+    """One handshake, from the first flight to the repetition of the last.
+
+    Attributes:
+        sealers: for each epoch in which we write.
+        opener: for the peer's protected records, since its change_cipher_spec.
+        write_epoch: the newest epoch in which we write.
+        session: what was agreed on, once everything is verified.
+    """
+
+    __slots__ = (
+        "_change_cipher_spec_held",
+        "_counters",
+        "_cue_floor",
+        "_handshake",
+        "_listening",
+        "_party",
+        "_peer_flight_start",
+        "_reassembler",
+        "_suspicion",
+        "_suspicious_alert",
+        "_timer",
+        "_writer",
+        "opener",
+        "sealers",
+        "session",
+        "write_epoch",
+    )
+
+    def __init__(self, party: Party, counters: Counters, now: float) -> None:
+        configuration = party.configuration
+        self._party = party
+        self._counters = counters
+        self._reassembler = Reassembler()
+        self._writer = FlightWriter()
+        self._timer = RetransmitTimer(
+            initial=configuration.initial_retransmit_timeout,
+            maximum=configuration.maximum_retransmit_timeout,
+            limit=configuration.maximum_retransmissions,
+            patience=configuration.handshake_timeout,
+        )
+        self._listening = Timer()
+        self._suspicion = Timer()
+        self._suspicious_alert: Alert | None = None
+        self._change_cipher_spec_held = False
+        self._cue_floor = 0
+        self._peer_flight_start = 0
+        self.sealers: dict[int, PlaintextSealer | Sealer] = {0: PlaintextSealer()}
+        self.opener: Opener | None = None
+        self.write_epoch = 0
+        self.session: Session | None = None
+        self._handshake: _Handshake12
+        if party.role is Role.CLIENT:
+            self._handshake = ClientHandshake12(party)
+            self._begin_flight(now)
+        else:
+            self._handshake = ServerHandshake12(party)
+            self._listening.start(now + configuration.handshake_timeout)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether a part of a flight has yet to leave."""
+        return self._writer.has_output
+
+    @property
+    def deadline(self) -> float:
+        """When `handle_timeout` is due."""
+        return min(self._timer.deadline, self._listening.deadline, self._suspicion.deadline)
+
+    def build_datagram(self) -> bytes:
+        """The next datagram of the flight that is on its way out."""
+        size = self._party.configuration.max_datagram_size
+        for timeouts, smaller in SMALLER_DATAGRAMS:
+            if self._timer.timeouts >= timeouts:
+                size = min(size, smaller)
+        return self._writer.build_datagram(self.sealers, size)
+
+    def receive_handshake(self, epoch: int, data: bytes, now: float) -> Refusal | None:
+        """Take the content of a handshake record; a refusal ends the handshake."""
+        try:
+            fragments = decode_fragments(data)
+        except DecodeError:
+            self._counters.fragments_refused += 1
+            return None
+        for fragment in fragments:
+            refusal = self._receive_fragment(epoch, fragment, now)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def receive_change_cipher_spec(self, now: float) -> Refusal | None:
+        """Take an unprotected change_cipher_spec. It proves nothing; what it permits is authenticated later."""
+        verdict = self._handshake.receive_change_cipher_spec()
+        if verdict is None:
+            self._change_read_keys()
+        elif verdict is Verdict.HOLD:
+            self._change_cipher_spec_held = True
+        return self._deliver(now)
+
+    def suspect(self, alert: Alert, now: float) -> None:
+        """Take an alert that nothing vouches for.
+
+        Anybody can forge it, so it ends nothing by itself; but a peer that has really given up stays silent from now
+        on, and then there is no need to wait for the end of all repetitions.
+        """
+        if self.session is None and not self._suspicion.is_running:
+            self._suspicious_alert = alert
+            self._suspicion.start(now + ALERT_GRACE)
+
+    def handle_timeout(self, now: float) -> Refusal | None:
+        """Repeat the flight, or give up."""
+        if self._suspicion.expire(now):
+            return Refusal(
+                AlertDescription.HANDSHAKE_FAILURE,
+                Reason.ALERT_RECEIVED,
+                f"the peer refused the handshake ({self._suspicious_alert}) and has been silent since",
+            )
+        if self._listening.expire(now):
+            return self._time_out("no ClientHello arrived")
+        if now < self._timer.deadline:
+            return None
+        if not self._timer.expire(now):
+            return self._time_out(f"our flight was repeated {self._timer.timeouts} times without an answer")
+        self._counters.retransmissions += 1
+        self._writer.begin(self._writer.flight)
+        return None
+
+    def stop(self) -> None:
+        """The connection has ended: no timer runs any more. What is on its way out may still leave."""
+        self._timer.stop()
+        self._listening.stop()
+        self._suspicion.stop()
+
+    def abandon_output(self) -> None:
+        """Send nothing more of a flight."""
+        self._writer.begin(())
+
+    def _time_out(self, detail: str) -> Refusal:
+        return Refusal(
+            AlertDescription.HANDSHAKE_FAILURE,
+            Reason.HANDSHAKE_TIMEOUT,
+            f"{detail} within {self._party.configuration.handshake_timeout:g} s; "
+            "the path carries nothing, or the peer does not speak DTLS 1.2",
+        )
+
+    def _receive_fragment(self, epoch: int, fragment: Fragment, now: float) -> Refusal | None:
+        is_stale = fragment.message_seq < self._reassembler.next_message_seq
+        if self.session is not None:
+            # Established: the peer's Finished once more means that it misses ours (RFC 6347 section 4.2.4). Anything
+            # else would begin a new negotiation, and there is none (RFC 5746 section 4.5 permits to ignore it).
+            if is_stale and fragment.handshake_type == HandshakeType.FINISHED:
+                self._repeat(now)
+            else:
+                self._counters.renegotiations_ignored += 1
+            return None
+        is_protected = self.opener is not None
+        if is_protected and epoch < PROTECTED_EPOCH and not is_stale:
+            self._counters.fragments_refused += 1
+            return None
+        match self._reassembler.add(fragment):
+            case Disposition.STALE:
+                self._suspicion.stop()
+                if fragment.message_seq >= self._cue_floor:
+                    self._repeat(now)
+                return None
+            case Disposition.REFUSED:
+                self._counters.fragments_refused += 1
+                return None
+        self._suspicion.stop()
+        return self._deliver(now)
+
+    def _deliver(self, now: float) -> Refusal | None:
+        while self.session is None:
+            message = self._reassembler.take_message()
+            if message is None:
+                break
+            refusal = self._handshake.receive_message(message, now)
+            if refusal is not None:
+                return refusal
+            protection = self._handshake.protection
+            if protection is not None:
+                self.sealers.setdefault(PROTECTED_EPOCH, protection.sealer)
+            self.session = self._handshake.session
+            if self._handshake.flight is not None:
+                self._begin_flight(now)
+            elif self.session is not None:
+                self._timer.stop()
+            if self._change_cipher_spec_held and self._handshake.receive_change_cipher_spec() is None:
+                self._change_read_keys()
+        return None
+
+    def _change_read_keys(self) -> None:
+        protection = self._handshake.protection
+        assert protection is not None
+        self._change_cipher_spec_held = False
+        self.opener = protection.opener
+        self._reassembler.discard()
+
+    def _begin_flight(self, now: float) -> None:
+        flight: Flight | None = self._handshake.flight
+        assert flight is not None
+        self._handshake.flight = None
+        self._writer.begin(flight)
+        self.write_epoch = max(item.epoch for item in flight)
+        self._cue_floor = self._peer_flight_start
+        self._peer_flight_start = self._reassembler.next_message_seq
+        if self.session is not None or self._is_stateless:
+            # The last flight, and a request for a cookie, are repeated only on demand (RFC 6347 sections 4.2.1, 4.2.4).
+            self._timer.begin_final(now)
+        else:
+            self._timer.start(now)
+            self._listening.stop()
+
+    @property
+    def _is_stateless(self) -> bool:
+        return isinstance(self._handshake, ServerHandshake12) and self._handshake.is_listening
+
+    def _repeat(self, now: float) -> None:
+        if self._writer.has_output or not self._writer.flight:
+            return
+        if self._timer.accept_cue(now):
+            self._counters.retransmissions_cued += 1
+            self._writer.begin(self._writer.flight)
