@@ -48,8 +48,10 @@ def decode_session(text: str) -> Session:
             raise SdpError(error.reason, line_number=number, line=line) from None
     for index, expected in enumerate("vos"):
         if index >= len(lines) or lines[index][1][0] != expected:
-            number, line = lines[index] if index < len(lines) else (None, None)
-            raise SdpError(f'expected the line "{expected}="', line_number=number, line=line)
+            reason = f'expected the line "{expected}="'
+            if index >= len(lines):
+                raise SdpError(reason)
+            raise SdpError(reason, line_number=lines[index][0], line=lines[index][1])
     if lines[0][1] != "v=0":
         raise SdpError("version is not 0", line_number=lines[0][0], line=lines[0][1])
     return _assemble(lines)

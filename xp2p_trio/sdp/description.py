@@ -175,10 +175,10 @@ def _session(
 
 def _answer_section(offered: MediaSection, local: DataDescription, *, accept: bool) -> MediaSection:
     if not accept:
-        attributes = (Attribute("mid", mid(offered)),) if offered.attribute("mid") is not None else ()
+        attributes = [Attribute("mid", mid(offered))] if offered.attribute("mid") is not None else []
         if offered.kind in ("audio", "video"):
-            attributes += (Attribute("inactive"),)
-        return MediaSection(offered.kind, 0, offered.protocol, offered.formats, (_NO_ADDRESS,), attributes)
+            attributes.append(Attribute("inactive"))
+        return MediaSection(offered.kind, 0, offered.protocol, offered.formats, (_NO_ADDRESS,), tuple(attributes))
     legacy = is_legacy(offered)
     return MediaSection(
         offered.kind,

@@ -12,8 +12,8 @@ from xp2p_trio.sdp.grammar import TOKEN, is_byte_string, is_protocol, is_word
 _SECRET_ATTRIBUTES: Final = frozenset({"ice-pwd", "crypto"})
 
 
-def _check_text(_instance: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    if value is not None and not is_byte_string(value):
+def _check_text(_instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not is_byte_string(value):
         raise InvalidArgument(f"{attribute.name} has a line break or a NUL, which RFC 8866 section 9 excludes")
 
 
@@ -38,7 +38,7 @@ class Attribute:
     """
 
     name: str = attrs.field(validator=_check_name)
-    value: str | None = attrs.field(default=None, validator=_check_text)
+    value: str | None = attrs.field(default=None, validator=attrs.validators.optional(_check_text))
     line_number: int = attrs.field(default=0, eq=False, repr=False)
 
     def __repr__(self) -> str:
