@@ -1,0 +1,123 @@
+"""The check list and its triggered-check queue (RFC 8445 sections 6.1.2 and 6.1.4).
+
+One data stream with one component makes a check list set of one list.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import final
+
+from xp2p_trio.ice.pair import Pair, PairState, Path
+from xp2p_trio.ice.state import Role
+
+
+@final
+class CheckList:
+    """Pairs by their path, at most `limit`.
+
+    Attributes:
+        pairs: all pairs; equal paths are one pair, which is the pruning of RFC 8445 section 6.1.2.4.
+        triggered: the triggered-check queue.
+        is_completed: whether a pair has been nominated; then only triggered checks are made.
+    """
+
+    __slots__ = ("_limit", "is_completed", "pairs", "triggered")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.pairs: dict[Path, Pair] = {}
+        self.triggered: deque[Pair] = deque()
+        self.is_completed = False
+
+    def add(self, pair: Pair) -> bool:
+        """Insert a pair, freezing it as RFC 8838 section 12 says. False when the limit leaves no room for it."""
+        if len(self.pairs) >= self._limit and not self._discard_below(pair):
+            return False
+        self.pairs[pair.path] = pair
+        peers = [other.state for other in self.pairs.values() if other is not pair and self._alike(other, pair)]
+        # The first of its foundation, or one of a foundation that works, is to be checked; the rest wait for those.
+        if not peers or PairState.SUCCEEDED in peers:
+            pair.state = PairState.WAITING
+        return True
+
+    def _alike(self, one: Pair, other: Pair) -> bool:
+        return one.foundation == other.foundation
+
+    def _discard_below(self, pair: Pair) -> bool:
+        """Make room by the lowest pair that is not in use (RFC 8445 section 6.1.2.5)."""
+        expendable = (PairState.FROZEN, PairState.WAITING, PairState.FAILED)
+        unused = [p for p in self.pairs.values() if p.state in expendable and p not in self.triggered]
+        lowest = min(unused, key=lambda p: (p.state is not PairState.FAILED, p.priority), default=None)
+        if lowest is None or (lowest.state is not PairState.FAILED and lowest.priority >= pair.priority):
+            return False
+        del self.pairs[lowest.path]
+        return True
+
+    def compute_priorities(self, role: Role) -> None:
+        """Follow a change of role (RFC 8445 section 7.3.1.1)."""
+        for pair in self.pairs.values():
+            pair.compute_priority(role)
+
+    def trigger(self, pair: Pair) -> None:
+        """Enqueue a triggered check (RFC 8445 section 7.3.1.4)."""
+        pair.state = PairState.WAITING
+        if pair not in self.triggered:
+            self.triggered.append(pair)
+
+    def succeed(self, pair: Pair) -> None:
+        """Note the success of a check and thaw its like (RFC 8445 section 7.2.5.3.3)."""
+        pair.state = PairState.SUCCEEDED
+        self._forget_trigger(pair)
+        for other in self.pairs.values():
+            if other.state is PairState.FROZEN and self._alike(other, pair):
+                other.state = PairState.WAITING
+
+    def fail(self, pair: Pair, why: str) -> None:
+        """Note the failure of a check; pairs of the same foundation keep their state (RFC 8445 section 7.2.5.2)."""
+        pair.state = PairState.FAILED
+        pair.valid_local = None
+        pair.is_nominated = False
+        pair.nominate_on_success = False
+        pair.failure = why
+        self._forget_trigger(pair)
+
+    def complete(self) -> None:
+        """A pair is nominated: drop what has not been checked (RFC 8445 section 8.1.2)."""
+        self.is_completed = True
+        self.triggered = deque(pair for pair in self.triggered if pair.nominate_on_success)
+        self.pairs = {
+            path: pair
+            for path, pair in self.pairs.items()
+            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered
+        }
+
+    def peek(self) -> Pair | None:
+        """The pair that Ta would check next (RFC 8445 section 6.1.4.2, steps 1 to 3), changing nothing."""
+        if self.triggered:
+            return self.triggered[0]
+        if self.is_completed:
+            return None
+        best: Pair | None = None
+        for pair in self.pairs.values():
+            if pair.state is PairState.WAITING and (best is None or pair.priority > best.priority):
+                best = pair
+        if best is not None:
+            return best
+        busy = {pair.foundation for pair in self.pairs.values() if pair.state is PairState.IN_PROGRESS}
+        for pair in self.pairs.values():
+            if pair.state is PairState.FROZEN and pair.foundation not in busy:
+                best = pair if best is None or pair.priority > best.priority else best
+        return best
+
+    def take(self) -> Pair | None:
+        """The pair to check now, out of the queue and In-Progress."""
+        pair = self.peek()
+        if pair is not None:
+            self._forget_trigger(pair)
+            pair.state = PairState.IN_PROGRESS
+        return pair
+
+    def _forget_trigger(self, pair: Pair) -> None:
+        if pair in self.triggered:
+            self.triggered.remove(pair)

@@ -1,0 +1,66 @@
+"""Consent freshness (RFC 7675) of the selected pair."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+from xp2p_trio.ice.configuration import CONSENT_EXPIRY
+from xp2p_trio.sansio import RandomBytes, Timer
+
+
+@final
+class Consent:
+    """When to ask the peer whether it still wants our data, and what its silence means.
+
+    Attributes:
+        check: when the next consent check is due.
+        expires_at: when no more data may leave; `math.inf` while no pair is selected.
+        is_lost: whether checks have been unanswered for the timeout.
+    """
+
+    __slots__ = ("_disconnected_timeout", "_interval", "_unanswered_since", "check", "expires_at", "is_lost")
+
+    def __init__(self, interval: float, disconnected_timeout: float) -> None:
+        self._interval = interval
+        self._disconnected_timeout = disconnected_timeout
+        self._unanswered_since = math.inf
+        self.check = Timer()
+        self.expires_at = math.inf
+        self.is_lost = False
+
+    @property
+    def lost_at(self) -> float:
+        """When the path counts as lost."""
+        return math.inf if self.is_lost else self._unanswered_since + self._disconnected_timeout
+
+    def start(self, last_answer: float, now: float, random_bytes: RandomBytes) -> None:
+        """Watch a pair, whose consent is as old as its last answer."""
+        self.expires_at = last_answer + CONSENT_EXPIRY
+        self._unanswered_since = math.inf
+        self.schedule(now, random_bytes)
+
+    def schedule(self, now: float, random_bytes: RandomBytes) -> None:
+        """Randomise the interval by 0.8 to 1.2, so that checks of many peers do not fall together (section 5.1)."""
+        fraction = int.from_bytes(random_bytes(4), "big") / 0xFFFFFFFF
+        self.check.start(now + self._interval * (0.8 + 0.4 * fraction))
+
+    def note_request(self, now: float) -> None:
+        """A consent check has left."""
+        self._unanswered_since = min(self._unanswered_since, now)
+
+    def note_answer(self, now: float) -> None:
+        """Any authenticated answer on the pair renews consent."""
+        self.expires_at = now + CONSENT_EXPIRY
+        self._unanswered_since = math.inf
+
+    def stop(self) -> None:
+        """The session is over."""
+        self.check.stop()
+        self.expires_at = -math.inf
+        self._unanswered_since = math.inf
+
+    def next_timeout(self) -> float:
+        """The earliest of its timers."""
+        expires_at = self.expires_at if self.expires_at > -math.inf else math.inf
+        return min(self.check.deadline, self.lost_at, expires_at)

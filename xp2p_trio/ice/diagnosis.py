@@ -1,0 +1,82 @@
+"""Why no path worked, in words for a person."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from xp2p_trio.ice.gathering import Gathering
+from xp2p_trio.ice.session import Session
+from xp2p_trio.sdp import Candidate, CandidateType
+
+_KINDS = {
+    CandidateType.HOST: "host",
+    CandidateType.SERVER_REFLEXIVE: "server-reflexive",
+    CandidateType.PEER_REFLEXIVE: "peer-reflexive",
+    CandidateType.RELAYED: "relay",
+}
+
+
+def explain_no_path(session: Session, gathering: Gathering) -> str:
+    """What was tried, what each side offered, and what to do."""
+    ours = [local.candidate for local in session.local_candidates]
+    theirs = list(session.remote_candidates.values())
+    sentences = [
+        _tried(session) + ".",
+        f"We offered {_offered(ours)}{_servers(gathering)}; they offered {_offered(theirs)}{_unusable(session)}.",
+        _advise(session, ours, theirs),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _tried(session: Session) -> str:
+    pairs = session.check_list.pairs.values()
+    sent = [pair for pair in pairs if pair.requests_sent]
+    if not sent:
+        return "no path worked: there was no pair of candidates to try"
+    outcomes = Counter(pair.failure.partition(" after ")[0] or "had no answer" for pair in sent)
+    said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    return f"no path worked: {len(sent)} {'pair' if len(sent) == 1 else 'pairs'} tried, {said}"
+
+
+def _offered(candidates: list[Candidate]) -> str:
+    counts = Counter(candidate.type for candidate in candidates)
+    parts = [
+        f"{counts[type_]} {name} {'candidate' if counts[type_] == 1 else 'candidates'}"
+        for type_, name in _KINDS.items()
+        if counts[type_]
+    ]
+    return " and ".join(parts) if parts else "no candidates"
+
+
+def _servers(gathering: Gathering) -> str:
+    if not gathering.servers:
+        return " (no STUN server was configured)"
+    if not gathering.failures:
+        return ""
+    said = "; ".join(f"STUN {host}:{port} {why}" for (host, port), why in gathering.failures.items())
+    return f" and no server-reflexive one of {len(gathering.failures)} servers ({said})"
+
+
+def _unusable(session: Session) -> str:
+    counters = session.counters
+    parts = []
+    if counters.candidates_mdns:
+        parts.append(f"{counters.candidates_mdns} mDNS names that were skipped")
+    others = counters.candidates_ignored - counters.candidates_mdns
+    if others:
+        parts.append(f"{others} that cannot be used")
+    return f", besides {' and '.join(parts)}" if parts else ""
+
+
+def _advise(session: Session, ours: list[Candidate], theirs: list[Candidate]) -> str:
+    if session.counters.stun_unauthenticated and not session.counters.requests_received:
+        return "Checks came in with wrong credentials: is the description that of this session?"
+    if session.counters.requests_received:
+        return "Their checks reach us and our checks are not answered: something blocks one direction."
+    if not ours:
+        return "No socket of ours could be bound to an address: check the interfaces."
+    if not theirs:
+        return "Did their candidates reach add_remote_candidate?"
+    if any(candidate.type is CandidateType.RELAYED for candidate in ours + theirs):
+        return "UDP looks blocked, or the peer is gone."
+    return "UDP looks blocked, or both sides are behind a NAT that needs a relay (TURN)."

@@ -1,0 +1,88 @@
+"""Which valid pair carries data, and which one is nominated (RFC 8445 sections 8.1 and 12.1)."""
+
+from __future__ import annotations
+
+import math
+
+from xp2p_trio.errors import Reason
+from xp2p_trio.ice.configuration import CONSENT_EXPIRY
+from xp2p_trio.ice.pair import Pair
+from xp2p_trio.ice.session import Session
+from xp2p_trio.ice.state import Role, State
+from xp2p_trio.sdp import CandidateType
+
+_DIRECT = (CandidateType.HOST, CandidateType.PEER_REFLEXIVE)
+
+
+def choose(session: Session, now: float) -> None:
+    """Select the best pair, and nominate it when it is time.
+
+    Data may go over any valid pair until one is nominated (RFC 8445 section 12.1), so the best valid one is selected at
+    once. Among several nominated pairs the one of the highest priority counts (section 8.1.1).
+    """
+    if session.is_over or session.remote_credentials is None:
+        return
+    fresh = [pair for pair in session.check_list.pairs.values() if pair.is_valid and _is_fresh(pair, now)]
+    if not fresh:
+        if session.selected is None and session.state >= State.CONNECTED:
+            # The checklist fails with the nominating check (RFC 8445 section 7.2.5.3.4).
+            session.fail(Reason.NO_PATH, "the peer refused the only path that worked; start a new session")
+        return
+    best = max((pair for pair in fresh if pair.is_nominated), key=_by_priority, default=None)
+    if best is None:
+        best = max(fresh, key=_by_priority)
+        _nominate(session, best, now)
+    session.select(best, now)
+
+
+def nomination_time(session: Session) -> float:
+    """When a nomination that waits for better pairs waits no more."""
+    waits = (
+        session.role is Role.CONTROLLING
+        and session.selected is not None
+        and session.nominee is None
+        and not session.check_list.is_completed
+    )
+    return session.first_valid_at + session.configuration.nomination_wait if waits else math.inf
+
+
+def complete(session: Session, pair: Pair) -> None:
+    """The pair is nominated (RFC 8445 section 8.1.2)."""
+    pair.is_nominated = True
+    session.nominee = None
+    session.is_nomination_due = False
+    session.check_list.complete()
+    # One that nominates once has no use for the rest. With a peer that nominates aggressively, or when we do, a better
+    # pair may still be nominated (RFC 5245 section 8.1.2).
+    nominates_once = session.role is Role.CONTROLLING and session.configuration.nomination == "regular"
+    for check in session.checks.values():
+        if not check.is_consent and (nominates_once or check.pair.priority < pair.priority):
+            check.is_cancelled = True
+            check.transaction.cancel()
+
+
+def _nominate(session: Session, best: Pair, now: float) -> None:
+    """Repeat the check with USE-CANDIDATE once the stopping criterion is met (RFC 8445 section 8.1.1)."""
+    if session.role is not Role.CONTROLLING or session.check_list.is_completed or session.nominee is not None:
+        return
+    if now >= session.first_valid_at + session.configuration.nomination_wait or _is_best_possible(session, best):
+        session.nominee = best
+        session.is_nomination_due = True
+
+
+def _is_best_possible(session: Session, best: Pair) -> bool:
+    if any(pair.is_open and pair.priority > best.priority for pair in session.check_list.pairs.values()):
+        return False
+    if session.is_gathering_complete and session.is_remote_complete:
+        return True
+    # Better candidates could still come, but nothing beats a path without NAT and relay by more than preference.
+    pair = best.describe()
+    return pair.local.type is CandidateType.HOST and pair.remote.type in _DIRECT
+
+
+def _is_fresh(pair: Pair, now: float) -> bool:
+    return now < pair.last_answer + CONSENT_EXPIRY
+
+
+def _by_priority(pair: Pair) -> int:
+    return pair.priority

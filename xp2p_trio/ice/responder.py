@@ -1,0 +1,127 @@
+"""The server side of connectivity checks (RFC 8445 section 7.3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xp2p_trio.ice.checks import cancel_checks
+from xp2p_trio.ice.configuration import CONSENT_EXPIRY
+from xp2p_trio.ice.nomination import choose, complete
+from xp2p_trio.ice.pair import Pair, PairState, Path
+from xp2p_trio.ice.pairing import find_or_learn_remote, find_or_make_pair
+from xp2p_trio.ice.parking import MAX_EARLY_CHECKS, EarlyCheck
+from xp2p_trio.ice.requests import (
+    ROLE_CONFLICT,
+    UNKNOWN_ATTRIBUTE,
+    Rejection,
+    authenticate_request,
+    build_error,
+    build_success,
+    username_of_peer,
+)
+from xp2p_trio.ice.session import Session
+from xp2p_trio.ice.state import Role
+from xp2p_trio.stun import (
+    ErrorCode,
+    Fingerprint,
+    IceControlled,
+    IceControlling,
+    Message,
+    Method,
+    Priority,
+    UseCandidate,
+)
+
+MAX_ERRORS_PER_SECOND: Final = 50
+"""Error responses to requests that nobody has authenticated."""
+
+
+def receive_request(session: Session, request: Message, path: Path, now: float) -> None:
+    """Answer a check and let it trigger one of ours. Nothing changes before it is authenticated."""
+    # FINGERPRINT is a must for ICE (RFC 8445 section 7.3); without it this may be any protocol's datagram.
+    if request.method != Method.BINDING or request.get(Fingerprint) is None:
+        session.counters.stun_unmatched += 1
+        return
+    algorithm = authenticate_request(request, session.local_credentials, session.remote_credentials)
+    if isinstance(algorithm, ErrorCode):
+        session.counters.stun_unauthenticated += 1
+        _reject_unauthenticated(session, request, algorithm, path, now)
+        return
+    session.counters.requests_received += 1
+    if request.unknown_required:
+        session.counters.errors_sent += 1
+        session.answer(path, build_error(request, UNKNOWN_ATTRIBUTE, session.local_credentials, algorithm))
+        return
+    if not _repair_role_conflict(session, request):
+        session.counters.errors_sent += 1
+        session.answer(path, build_error(request, ROLE_CONFLICT, session.local_credentials, algorithm))
+        return
+    session.counters.responses_sent += 1
+    session.answer(path, build_success(request, path[1], session.local_credentials, algorithm))
+    priority = request.get(Priority)
+    check = EarlyCheck(
+        path,
+        username_of_peer(request),
+        None if priority is None else priority.priority,
+        request.get(UseCandidate) is not None,
+    )
+    if session.remote_credentials is not None:
+        take_check(session, check, now)
+    elif len(session.early_checks) < MAX_EARLY_CHECKS:
+        session.early_checks.append(check)
+
+
+def take_check(session: Session, check: EarlyCheck, now: float) -> None:
+    """What follows from an answered check once the peer's credentials are known (RFC 8445 sections 7.3.1.3 to 5)."""
+    base, source = check.path
+    remote = find_or_learn_remote(session, source, check.priority)
+    pair = None if remote is None else find_or_make_pair(session, base, remote)
+    if pair is not None:
+        pair.requests_received += 1
+        _trigger(session, pair, now, use_candidate=check.use_candidate and session.role is Role.CONTROLLED)
+
+
+def _trigger(session: Session, pair: Pair, now: float, *, use_candidate: bool) -> None:
+    """RFC 8445 sections 7.3.1.4 and 7.3.1.5."""
+    if pair.state is PairState.SUCCEEDED:
+        if not use_candidate or pair.is_nominated:
+            return
+        if now < pair.last_answer + CONSENT_EXPIRY:
+            complete(session, pair)
+            choose(session, now)
+            return
+        # Consent for this pair has run out meanwhile, so it has to answer once more before it carries data.
+    if use_candidate:
+        pair.nominate_on_success = True
+    if pair.state is PairState.IN_PROGRESS:
+        cancel_checks(session, pair)
+    session.check_list.trigger(pair)
+
+
+def _repair_role_conflict(session: Session, request: Message) -> bool:
+    """RFC 8445 section 7.3.1.1. False if the request is to be answered by 487."""
+    if session.is_remote_lite:  # we stay controlling (section 6.1.1)
+        return True
+    claim = request.get(IceControlling) if session.role is Role.CONTROLLING else request.get(IceControlled)
+    if claim is None:
+        return True
+    session.counters.role_conflicts += 1
+    ours_wins = session.tie_breaker >= claim.tie_breaker
+    # The larger tie-breaker is the controlling one: it refuses to yield, or takes the role.
+    if ours_wins is (session.role is Role.CONTROLLING):
+        return False
+    session.switch_role(session.role.opposite)
+    choose(session, session.now)
+    return True
+
+
+def _reject_unauthenticated(session: Session, request: Message, rejection: Rejection, path: Path, now: float) -> None:
+    """At most one error response, no larger than the request, so that a forged source gains nothing by us."""
+    if not session.error_second <= now < session.error_second + 1:
+        session.error_second = now
+        session.errors_in_second = 0
+    response = build_error(request, rejection, None)
+    if session.errors_in_second < MAX_ERRORS_PER_SECOND and len(response) <= len(request.raw):
+        session.errors_in_second += 1
+        session.counters.errors_sent += 1
+        session.answer(path, response)

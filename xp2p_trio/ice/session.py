@@ -1,0 +1,183 @@
+"""The state of one ICE session: what the topics of this package share.
+
+An ICE restart (RFC 8445 section 9) is another session, so nothing here outlives one.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections import deque
+from typing import Final, final
+
+from xp2p_trio.errors import Failure, Reason
+from xp2p_trio.ice.candidates import Foundations, LocalCandidate
+from xp2p_trio.ice.check_list import CheckList
+from xp2p_trio.ice.configuration import Configuration
+from xp2p_trio.ice.consent import Consent
+from xp2p_trio.ice.events import Event, PairSelected, PathRecovered, StateChanged
+from xp2p_trio.ice.pair import Pair, Path
+from xp2p_trio.ice.parking import EarlyCheck, Parking
+from xp2p_trio.ice.requests import Check, Credentials
+from xp2p_trio.ice.state import TRANSITIONS, Input, Role, State
+from xp2p_trio.ice.statistics import Counters
+from xp2p_trio.sansio import Address, Closed, Failed, RandomBytes
+from xp2p_trio.sdp import Candidate
+
+MAX_QUEUED_RESPONSES: Final = 64
+"""Answers that wait to be pulled; a peer whose answer is dropped asks again."""
+
+
+def _draw_credentials(configuration: Configuration, random_bytes: RandomBytes) -> Credentials:
+    if configuration.username_fragment is not None and configuration.password is not None:
+        return Credentials(configuration.username_fragment, configuration.password)
+    # At least 24 and 128 random bits (RFC 8445 section 5.3); base64 has exactly the characters of ICE.
+    return Credentials(
+        base64.b64encode(random_bytes(6)).decode("ascii"), base64.b64encode(random_bytes(18)).decode("ascii")
+    )
+
+
+@final
+class Session:
+    """Plain state with the few operations that every topic needs.
+
+    Attributes:
+        bases: our sockets, each with its host candidate.
+        remote_candidates: the peer's candidates by address.
+        early_candidates: those that came before the peer's credentials.
+        checks: transactions by their id, cancelled ones included.
+        due: checks whose request waits to be pulled.
+        responses: answers that wait to be pulled.
+        valid_paths: where data may come in from.
+        nominee: the pair that a nominating check is on its way for, on the controlling side.
+        is_nomination_due: whether that check has still to be started.
+        fail_at: when checking ends without a valid pair.
+        now: the newest time seen.
+        next_check_at: when Ta allows the next check.
+        next_transaction_at: when the next transaction of any kind may start.
+        error_second: the second in which unauthenticated requests are being answered with errors.
+        errors_in_second: how many of them have been.
+    """
+
+    def __init__(
+        self, configuration: Configuration, role: Role, random_bytes: RandomBytes, consent_interval: float
+    ) -> None:
+        self.configuration = configuration
+        self.role = role
+        self.random_bytes = random_bytes
+        self.local_credentials = _draw_credentials(configuration, random_bytes)
+        self.tie_breaker = int.from_bytes(random_bytes(8), "big")
+        self.remote_credentials: Credentials | None = None
+        self.is_remote_lite = False
+        self.state = State.NEW
+        self.events: list[Event] = []
+        self.counters = Counters()
+
+        self.foundations = Foundations()
+        self.bases: dict[Address, LocalCandidate] = {}
+        self.local_candidates: list[LocalCandidate] = []
+        self.remote_candidates: dict[Address, Candidate] = {}
+        self.early_candidates: list[Candidate] = []
+        self.early_checks: list[EarlyCheck] = []
+        self.peer_reflexive_count = 0
+        self.is_gathering_complete = False
+        self.is_remote_complete = False
+
+        self.check_list = CheckList(configuration.max_pairs)
+        self.checks: dict[bytes, Check] = {}
+        self.due: deque[Check] = deque()
+        self.responses: deque[tuple[Path, bytes]] = deque()
+        self.parking = Parking()
+        self.received: list[bytes] = []
+        self.valid_paths: set[Path] = set()
+        self.selected: Pair | None = None
+        self.consent = Consent(consent_interval, configuration.disconnected_timeout)
+
+        self.nominee: Pair | None = None
+        self.is_nomination_due = False
+        self.first_valid_at = math.inf
+        self.checking_since = math.inf
+        self.fail_at = math.inf
+        self.now = -math.inf
+        self.next_check_at = -math.inf
+        self.next_transaction_at = -math.inf
+        self.error_second = -math.inf
+        self.errors_in_second = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the terminal event has come."""
+        return self.state >= State.FAILED
+
+    def move(self, input_: Input) -> None:
+        """Follow the table of states."""
+        state = TRANSITIONS[self.state].get(input_, self.state)
+        if state is not self.state:
+            self.state = state
+            self.events.append(StateChanged(state))
+
+    def draw_transaction_id(self) -> bytes:
+        """96 random bits that no check on its way has (RFC 8489 section 5)."""
+        transaction_id = self.random_bytes(12)
+        while transaction_id in self.checks:
+            transaction_id = self.random_bytes(12)
+        return transaction_id
+
+    def answer(self, path: Path, response: bytes) -> None:
+        """Queue an answer."""
+        if len(self.responses) < MAX_QUEUED_RESPONSES:
+            self.responses.append((path, response))
+
+    def switch_role(self, role: Role) -> None:
+        """Take the other role, with all that depends on it (RFC 8445 sections 7.2.5.1 and 7.3.1.1)."""
+        if role is self.role:
+            return
+        self.role = role
+        self.check_list.compute_priorities(role)
+        self.nominee = None
+        self.is_nomination_due = False
+
+    def schedule_failure(self) -> None:
+        """Set how long to go on without a valid pair; called when something that this depends on has changed."""
+        self.fail_at = self.checking_since + self.configuration.patience
+        # Candidates of both sides are known: what has not worked by then will not (the seeds' 10 s).
+        if self.is_gathering_complete and self.is_remote_complete:
+            self.fail_at = min(self.fail_at, max(self.now, self.checking_since) + self.configuration.check_timeout)
+
+    def select(self, pair: Pair, now: float) -> None:
+        """Send data over this pair from now on."""
+        was = self.selected
+        if was is not pair:
+            self.selected = pair
+            self.consent.start(pair.last_answer, now, self.random_bytes)
+            if self.consent.is_lost:
+                self.consent.is_lost = False
+                self.events.append(PathRecovered())
+        if was is not pair or (pair.is_nominated and self.state is not State.COMPLETED):
+            self.events.append(PairSelected(pair.describe(), pair.is_nominated))
+        self.move(Input.PAIR_NOMINATED if pair.is_nominated else Input.PAIR_VALID)
+
+    def close(self) -> None:
+        """End in an orderly way."""
+        self._end(Input.CLOSE, Closed())
+
+    def fail(self, reason: Reason, detail: str) -> None:
+        """End because there is no path any more."""
+        self._end(Input.FAIL, Failed(Failure("ice", reason, detail)))
+
+    def _end(self, input_: Input, event: Closed | Failed) -> None:
+        self.move(input_)
+        self.events.append(event)
+        # Credentials and consent must not be used any more (RFC 7675 section 5.1), and nothing may leave.
+        self.checks.clear()
+        self.due.clear()
+        self.responses.clear()
+        self.early_checks.clear()
+        self.early_candidates.clear()
+        self.counters.datagrams_dropped += self.parking.clear()
+        self.valid_paths.clear()
+        self.check_list.triggered.clear()
+        self.nominee = None
+        self.is_nomination_due = False
+        self.consent.stop()
+        self.fail_at = math.inf
