@@ -272,6 +272,11 @@ class DataChannel(trio.abc.Channel[str | bytes]):
 
     # --- for the driver
 
+    def publish_state(self) -> None:
+        """The channel, or the connection, has changed its state."""
+        self.state.publish(self._record.state)
+        self.look()
+
     def look(self) -> bool:
         """Wake the tasks that can go on; whether any still wait."""
         state = self._record.state

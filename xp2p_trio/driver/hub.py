@@ -55,7 +55,7 @@ class Hub:
         self.events: Feed[Event] = Feed(EVENT_CAPACITY)
         self.candidates: Feed[IceCandidate] = Feed(EVENT_CAPACITY)
         self.signals: Feed[Signal] = Feed(EVENT_CAPACITY)
-        self.arrivals: Feed[DataChannel] = Feed(EVENT_CAPACITY)
+        self.arrivals: Feed[int] = Feed(EVENT_CAPACITY)
         self._channels: dict[int, DataChannel] = {}
         self._watched: set[DataChannel] = set()
         self._last_word: Closed | Failed | None = None
@@ -168,7 +168,7 @@ class Hub:
             case ServerAddressRequested():
                 pass  # answered together with the addresses
             case datachannel.ChannelArrived(channel_id):
-                self.arrivals.put(self.channel(channel_id))
+                self.arrivals.put(channel_id)  # not touched, so that the limit of unaccepted channels holds
             case datachannel.ChannelOpened(channel_id) | datachannel.ChannelClosing(channel_id):
                 self._channel_changed(channel_id)
             case datachannel.ChannelClosed(channel_id):
@@ -180,16 +180,16 @@ class Hub:
                 pass
 
     def _channel_changed(self, channel_id: int) -> None:
-        channel = self.channel(channel_id)
-        channel.state.publish(self.core.channel(channel_id).state)
-        channel.look()
+        channel = self._channels.get(channel_id)
+        if channel is not None:
+            channel.publish_state()
 
     def _end(self, last_word: Closed | Failed) -> None:
         self._last_word = last_word
         for feed in (self.candidates, self.signals, self.arrivals):
             feed.end()
         for channel in self._channels.values():
-            channel.look()
+            channel.publish_state()
         self._channels.clear()
 
     def _provide_addresses(self) -> None:

@@ -48,7 +48,7 @@ class ChannelListener(trio.abc.Listener[DataChannel]):
             ConnectionFailed: the connection is dead; the text is a diagnosis.
         """
         try:
-            return await self._hub.arrivals.receive()
+            return self._hub.channel(await self._hub.arrivals.receive())
         except trio.EndOfChannel:
             raise (self._hub.error() or trio.ClosedResourceError("this connection was closed")) from None
 
@@ -57,7 +57,7 @@ class ChannelListener(trio.abc.Listener[DataChannel]):
 
     async def __anext__(self) -> DataChannel:
         try:
-            return await self._hub.arrivals.receive()
+            return self._hub.channel(await self._hub.arrivals.receive())
         except trio.EndOfChannel:
             error = self._hub.error()
             if error is not None and self._hub.has_failed():
