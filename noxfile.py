@@ -188,12 +188,10 @@ def fuzz(session: nox.Session) -> None:
         name = target.stem.removeprefix("fuzz_")
         found = work / name  # new inputs go here; the corpus beside the targets is only read
         found.mkdir(exist_ok=True)
-        corpora = [
-            str(folder) for folder in (ROOT / "fuzz/corpus" / name, ROOT / "fuzz/corpora" / name) if folder.is_dir()
-        ]
+        corpus = ROOT / "fuzz/corpus" / name
         session.run(
             "python", "-m", f"fuzz.{target.stem}", f"-max_total_time={seconds}", f"-artifact_prefix={work}/{name}-",
-            "-print_final_stats=1", "-verbosity=0", str(found), *corpora,
+            "-print_final_stats=1", "-verbosity=0", str(found), *([str(corpus)] if corpus.is_dir() else []),
         )  # fmt: skip
     session.log(f"fuzzed {len(targets)} targets, {seconds} s each: {', '.join(target.stem for target in targets)}")
 
