@@ -106,8 +106,9 @@ class Certificate:
             raise InvalidArgument(f"no certificate with an unencrypted private key in this PEM: {error}") from error
         if not same:
             raise InvalidArgument("the private key is not the one of the certificate")
-        usable = isinstance(private_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey)
-        if not usable or not signing_schemes(private_key):
+        if not isinstance(
+            private_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+        ) or not signing_schemes(private_key):
             raise InvalidArgument("the key is none of ECDSA P-256, ECDSA P-384, RSA of 2048 bits or more, Ed25519")
         return cls(certificate.public_bytes(serialization.Encoding.DER), private_key)
 

@@ -45,6 +45,7 @@ from xp2p_trio.dtls.handshake12 import (
     Session,
     Step,
     Transcript,
+    advance,
     check_finished,
     compute_verify_data,
     identify_peer,
@@ -81,7 +82,7 @@ from xp2p_trio.dtls.parameters import (
 from xp2p_trio.dtls.reader import encode_integers
 from xp2p_trio.dtls.signatures import OFFERED_SCHEMES, sign, signing_schemes, verify
 from xp2p_trio.dtls.states12 import CLIENT_TABLE, ClientState, Input, Verdict
-from xp2p_trio.errors import DecodeError, Reason
+from xp2p_trio.errors import Reason
 
 MAX_COOKIE_REQUESTS = 4
 """A server may change its secret in between, but does not go on forever."""
@@ -185,27 +186,10 @@ class ClientHandshake12:
 
     def receive_message(self, message: Message, now: float) -> Refusal | None:
         """Take the next message; a refusal ends the handshake."""
-        try:
-            item = Input(message.handshake_type)
-        except ValueError:
-            item = None
-        target = Verdict.REFUSE if item is None else CLIENT_TABLE[self.state, item]
-        if target is Verdict.IGNORE:
-            return None
-        if item is None or not isinstance(target, ClientState):
-            return Refusal(
-                AlertDescription.UNEXPECTED_MESSAGE,
-                Reason.PROTOCOL_VIOLATION,
-                f"handshake message of type {message.handshake_type} in state {self.state.name}",
-            )
-        try:
-            result = self._handlers[item](message)
-        except DecodeError as error:
-            return malformed(f"{item.name}: {error}")
-        if isinstance(result, Refusal):
-            return result
-        if result is Step.ADVANCE:
-            self.state = target
+        state = advance(self.state, CLIENT_TABLE, self._handlers, message)
+        if isinstance(state, Refusal):
+            return state
+        self.state = state
         return None
 
     def receive_change_cipher_spec(self) -> Verdict | None:

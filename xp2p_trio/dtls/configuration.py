@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -17,7 +18,7 @@ FORGERY_LIMIT = 1 << 36
 """Records that fail to open under one key (RFC 9147 section 4.5.3)."""
 
 
-def _check_choice(_: object, attribute: attrs.Attribute[tuple[object, ...]], value: tuple[object, ...]) -> None:
+def _check_choice(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
     if not value or len(set(value)) != len(value):
         raise InvalidArgument(f"{attribute.name} is empty or repeats itself: {value!r}")
 

@@ -36,7 +36,11 @@ from xp2p_trio.sansio import Closed, Failed, RandomBytes
 
 MAX_PARKED_RECORDS = 16
 MAX_PARKED_SIZE = 16 * 1024
-"""Records that came before their keys, or application data before the end of the handshake."""
+"""Records that came before their keys, or application data before the end of the handshake; and datagrams that came
+before `connect`."""
+
+MAX_EARLY_DATAGRAM_SIZE = 2048
+"""Of a datagram that came before `connect`: more than a path carries in one."""
 
 MAX_QUEUED_RECORDS = 4096
 """Application data that was not yet pulled, in either direction."""
@@ -75,6 +79,7 @@ class Connection:
         "_alert",
         "_configuration",
         "_counters",
+        "_early",
         "_events",
         "_handshaking",
         "_now",
@@ -110,6 +115,7 @@ class Connection:
         self._now = -math.inf
         self._counters = Counters()
         self._events: list[Event] = []
+        self._early: list[bytes] = []
         self._received: list[bytes] = []
         self._outgoing: list[bytes] = []
         self._alert: tuple[int, Alert] | None = None
@@ -199,6 +205,9 @@ class Connection:
         now = self._advance(now)
         self._state = State.CONNECTING
         self._handshaking = Handshaking(self._party, self._counters, now)
+        early, self._early = self._early, []
+        for datagram in early:
+            self._receive_datagram(datagram, now)
 
     def close(self, now: float) -> None:
         """End the association: what was sent leaves, then close_notify. Harmless when it has ended already."""
@@ -314,6 +323,12 @@ class Connection:
         return self._now
 
     def _receive_datagram(self, datagram: bytes, now: float) -> None:
+        if self._state is State.NEW:
+            if len(self._early) < MAX_PARKED_RECORDS and len(datagram) <= MAX_EARLY_DATAGRAM_SIZE:
+                self._early.append(datagram)
+            else:
+                self._counters.records_discarded += 1
+            return
         try:
             records = decode_records(datagram)
         except DecodeError:
@@ -467,4 +482,5 @@ class Connection:
         self._opener = None
         self._parked.clear()
         self._parked_size = 0
+        self._early.clear()
         self._events.append(event)

@@ -17,6 +17,10 @@ _STRENGTH = {"sha-512": 3, "sha-384": 2, "sha-256": 1}
 _TEXT = re.compile(r"([!#-'*+\-.0-9A-Z^-~]{1,32}) +([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,255})", re.ASCII)
 
 
+def _lower(name: str) -> str:
+    return name.lower()
+
+
 @attrs.frozen
 class Fingerprint:
     """The hash of a DER certificate.
@@ -26,7 +30,7 @@ class Fingerprint:
         value: the digest.
     """
 
-    algorithm: str = attrs.field(converter=str.lower)
+    algorithm: str = attrs.field(converter=_lower)
     value: bytes
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ EXPLICIT_NONCE_SIZE = 8
 
 Aead: TypeAlias = AESGCM | ChaCha20Poly1305
 
+_VERSION = int(Version.DTLS_1_2)
 _EPOCH_AND_SEQUENCE = Struct("!HHI")
 _ADDITIONAL_DATA = Struct("!HHIBHH")
 
@@ -74,7 +75,7 @@ class Sealer:
         pack_additional = _ADDITIONAL_DATA.pack
         pack_sequence = _EPOCH_AND_SEQUENCE.pack
         iv, iv_number, epoch, limit = self._iv, self._iv_number, self.epoch, self.limit
-        version = 0xFEFD  # a literal: reading the enumeration costs a tenth of the whole
+        version = _VERSION
         explicit = self._explicit
         for fragment in fragments:
             sequence_number = self.sequence_number
@@ -155,7 +156,7 @@ class Opener:
             return None
         epoch = self.epoch
         additional = _ADDITIONAL_DATA.pack(
-            epoch, sequence_number >> 32, sequence_number & 0xFFFFFFFF, content_type, 0xFEFD, size
+            epoch, sequence_number >> 32, sequence_number & 0xFFFFFFFF, content_type, _VERSION, size
         )
         try:
             if self._explicit:
@@ -164,6 +165,3 @@ class Opener:
             return self._decrypt(nonce, fragment, additional)
         except InvalidTag:
             return None
-
-
-assert Version.DTLS_1_2 == 0xFEFD

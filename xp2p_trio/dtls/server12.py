@@ -45,6 +45,7 @@ from xp2p_trio.dtls.handshake12 import (
     Session,
     Step,
     Transcript,
+    advance,
     check_finished,
     compute_verify_data,
     identify_peer,
@@ -85,7 +86,7 @@ from xp2p_trio.dtls.parameters import (
 from xp2p_trio.dtls.reader import encode_integers
 from xp2p_trio.dtls.signatures import OFFERED_SCHEMES, sign, signing_schemes, verify
 from xp2p_trio.dtls.states12 import SERVER_TABLE, Input, ServerState, Verdict
-from xp2p_trio.errors import DecodeError, Reason
+from xp2p_trio.errors import Reason
 
 CLIENT_CERTIFICATE_TYPES = (64, 1)
 """ecdsa_sign, which also stands for Ed25519, and rsa_sign (RFC 8422 section 5.5, RFC 5246 section 7.4.4)."""
@@ -199,27 +200,10 @@ class ServerHandshake12:
     def receive_message(self, message: Message, now: float) -> Refusal | None:
         """Take the next message; a refusal ends the handshake."""
         self._now = now
-        try:
-            item = Input(message.handshake_type)
-        except ValueError:
-            item = None
-        target = Verdict.REFUSE if item is None else SERVER_TABLE[self.state, item]
-        if target is Verdict.IGNORE:
-            return None
-        if item is None or not isinstance(target, ServerState):
-            return Refusal(
-                AlertDescription.UNEXPECTED_MESSAGE,
-                Reason.PROTOCOL_VIOLATION,
-                f"handshake message of type {message.handshake_type} in state {self.state.name}",
-            )
-        try:
-            result = self._handlers[item](message)
-        except DecodeError as error:
-            return malformed(f"{item.name}: {error}")
-        if isinstance(result, Refusal):
-            return result
-        if result is Step.ADVANCE:
-            self.state = target
+        state = advance(self.state, SERVER_TABLE, self._handlers, message)
+        if isinstance(state, Refusal):
+            return state
+        self.state = state
         return None
 
     def receive_change_cipher_spec(self) -> Verdict | None:
