@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from tests.contract.duo import BurstEnd, Duo, Item, random_bytes
-from xp2p_trio import stun
+from tests.contract.duo import BurstEnd, Duo, End, Item, random_bytes
+from xp2p_trio import dtls, stun
 from xp2p_trio.sansio import Burst
 
 Make: TypeAlias = Callable[[int], Duo]
@@ -71,6 +71,41 @@ def stun_client(seed: int) -> Duo:
     return Duo(StunClientEnd(stun.Client(BOB, ALICE, random_bytes(seed)("alice"))), StunServerEnd(StunServer()))
 
 
+class DtlsEnd(End):
+    """A DTLS connection."""
+
+    ready_events = (dtls.HandshakeCompleted,)
+
+    def start(self, now: float) -> None:
+        self.layer.connect(now)
+
+    def send(self, payload: bytes, now: float) -> None:
+        self.layer.send([payload, payload[::-1]], now)
+
+    def taken(self) -> list[Any]:
+        return list(self.layer.take_received())
+
+
+def dtls_connection(seed: int) -> Duo:
+    """A client and a server that expect each other's certificate."""
+    source = random_bytes(seed)
+    certificates = {name: dtls.Certificate.generate(source(f"{name} certificate")) for name in ("client", "server")}
+
+    def end(name: str, other: str, role: dtls.Role) -> DtlsEnd:
+        return DtlsEnd(
+            dtls.Connection(
+                dtls.Configuration(),
+                role=role,
+                certificate=certificates[name],
+                remote_fingerprints=[certificates[other].fingerprint()],
+                random_bytes=source(name),
+            )
+        )
+
+    return Duo(end("client", "server", dtls.Role.CLIENT), end("server", "client", dtls.Role.SERVER))
+
+
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
+    "dtls.Connection": dtls_connection,
 }
