@@ -61,8 +61,8 @@ def test_what_an_offer_says(alice):
 def test_the_answerer_is_the_dtls_client(alice, bob):
     _, answer = exchange(alice, bob)
     assert data_description(decode_session(answer.sdp)).setup == "active"
-    assert bob.dtls.role.name == "CLIENT"
-    assert alice.dtls.role.name == "SERVER"
+    assert bob.dtls_connection.role.name == "CLIENT"
+    assert alice.dtls_connection.role.name == "SERVER"
 
 
 @pytest.mark.parametrize(("offered", "answered"), [("active", "passive"), ("passive", "active")])
@@ -132,9 +132,9 @@ def test_candidates_that_make_no_sense_are_told(alice, bob):
 
 def test_a_later_offer_keeps_the_transport(alice, bob):
     exchange(alice, bob)
-    transport = alice.dtls, bob.dtls
+    transport = alice.dtls_connection, bob.dtls_connection
     exchange(bob, alice)
-    assert (alice.dtls, bob.dtls) == transport
+    assert (alice.dtls_connection, bob.dtls_connection) == transport
     roles = [data_description(decode_session(c.local_description.sdp)).setup for c in (alice, bob)]
     assert roles == ["passive", "actpass"], "the answer keeps the roles (RFC 8842 section 5.3)"
 

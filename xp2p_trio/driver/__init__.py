@@ -1,7 +1,7 @@
 """The trio driver: sockets, the clock, randomness, and the face that programs use."""
 
 from xp2p_trio.driver.channel import DataChannel
-from xp2p_trio.driver.connect import connect
+from xp2p_trio.driver.connecting import connect
 from xp2p_trio.driver.errors import ConnectionFailed, ConsentExpired, FingerprintMismatch, RemoteClosed
 from xp2p_trio.driver.network import DatagramSocket, Interface, Network
 from xp2p_trio.driver.peer_connection import ChannelListener, PeerConnection, open_peer_connection

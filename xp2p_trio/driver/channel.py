@@ -286,7 +286,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
             self._writers.unpark_all()
         if self._flushers and (ended or not self._core.unacknowledged_amount(self._channel_id)):
             self._flushers.unpark_all()
-        if self._readers and (ended or self._core.has_unread(self._channel_id)):
+        if self._readers and (ended or self._record.messages_unread):
             self._readers.unpark_all()
         return bool(self._writers or self._readers or self._flushers)
 

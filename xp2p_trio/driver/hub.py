@@ -18,7 +18,7 @@ from xp2p_trio.driver.gathering import provide_addresses, provide_servers
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.nursery import hidden_nursery
 from xp2p_trio.driver.state import StateValue
-from xp2p_trio.errors import Failure
+from xp2p_trio.errors import Failure, InvalidArgument
 from xp2p_trio.peer import (
     Connection,
     ConnectionState,
@@ -100,6 +100,20 @@ class Hub:
         if channel is None:
             channel = self._channels[channel_id] = DataChannel(self, channel_id)
         return channel
+
+    async def accept(self) -> DataChannel:
+        """Wait for a channel that the peer opens.
+
+        Raises:
+            trio.EndOfChannel: the connection is over.
+        """
+        while True:
+            channel_id = await self.arrivals.receive()
+            try:
+                self.core.accept_channel(channel_id)
+                return self.channel(channel_id)
+            except InvalidArgument:
+                continue  # it came and went so long ago that nothing is left of it
 
     def error(self) -> Exception | None:
         """Why nothing can be sent any more; None while the connection lives."""

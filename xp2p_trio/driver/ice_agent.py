@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, final
 
+import attrs
 import trio
 
 from xp2p_trio import ice, sdp
@@ -34,6 +35,9 @@ from xp2p_trio.sansio import Closed, Failed
 
 MAX_UNREAD: Final = 1024
 """Datagrams that wait for `IceAgent.receive`; of more than these the oldest are dropped."""
+
+EVENT_CAPACITY: Final = 256
+"""News that wait for a program which does not listen."""
 
 
 @asynccontextmanager
@@ -58,10 +62,12 @@ async def open_ice_agent(
         consent_interval: seconds between two consent checks (RFC 7675 section 5.1).
         network: where sockets come from; the operating system by default.
     """
+    configuration = attrs.evolve(configuration or ice.Configuration(), carries="any")
     core = ice.Agent(configuration, role=role, random_bytes=os.urandom, consent_interval=consent_interval)
     agent = IceAgent(
         core,
         network or SystemNetwork(),
+        configuration,
         servers=[each if isinstance(each, IceServer) else parse_ice_server(each) for each in stun_servers],
         bind_address=bind_address,
         enable_ipv6=enable_ipv6,
@@ -78,12 +84,14 @@ class IceAgent:
     Attributes:
         state: the state of ICE as an awaitable value.
         local_candidates: the lines of our candidates as they are found; it ends when there will be no more.
+        events: everything that happens, nothing left out; who does not listen loses the oldest.
     """
 
     def __init__(
         self,
         core: ice.Agent,
         network: Network,
+        configuration: ice.Configuration,
         *,
         servers: Sequence[IceServer],
         bind_address: str | None,
@@ -92,6 +100,7 @@ class IceAgent:
         self._core = core
         self._engine = Engine(core, network, self._publish)
         self._nursery: trio.Nursery | None = None
+        self._configuration = configuration
         self._servers = servers
         self._bind_address = bind_address
         self._enable_ipv6 = enable_ipv6
@@ -102,7 +111,8 @@ class IceAgent:
         self._failure: Failure | None = None
         self._is_over = False
         self.state: StateValue[ice.State] = StateValue(core.state)
-        self.local_candidates: Feed[str] = Feed(ice.Configuration().max_local_candidates)
+        self.events: Feed[ice.Event] = Feed(EVENT_CAPACITY)
+        self.local_candidates: Feed[str] = Feed(configuration.max_local_candidates)
 
     def __repr__(self) -> str:
         return f"<IceAgent {self._core.role.name.lower()} {self.state.value.name.lower()}>"
@@ -282,6 +292,7 @@ class IceAgent:
         while events := self._core.take_events():
             for event in events:
                 self._dispatch(event)
+                self.events.put(event)
         return self._is_over
 
     def _dispatch(self, event: ice.Event) -> None:
@@ -298,6 +309,7 @@ class IceAgent:
                 self._failure = event.failure if isinstance(event, Failed) else None
                 self._is_over = True
                 self._received.end()
+                self.events.end()
                 self._end_gathering()
             case _:
                 pass
@@ -309,4 +321,6 @@ class IceAgent:
     def _provide_addresses(self) -> None:
         assert self._nursery is not None
         provide_addresses(self._core, self._engine, bind_address=self._bind_address, enable_ipv6=self._enable_ipv6)
-        self._nursery.start_soon(provide_servers, self._core, self._engine, self._servers)
+        self._nursery.start_soon(
+            provide_servers, self._core, self._engine, self._servers, self._configuration.gathering_timeout
+        )

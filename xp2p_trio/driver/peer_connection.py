@@ -48,7 +48,7 @@ class ChannelListener(trio.abc.Listener[DataChannel]):
             ConnectionFailed: the connection is dead; the text is a diagnosis.
         """
         try:
-            return self._hub.channel(await self._hub.arrivals.receive())
+            return await self._hub.accept()
         except trio.EndOfChannel:
             raise (self._hub.error() or trio.ClosedResourceError("this connection was closed")) from None
 
@@ -57,7 +57,7 @@ class ChannelListener(trio.abc.Listener[DataChannel]):
 
     async def __anext__(self) -> DataChannel:
         try:
-            return self._hub.channel(await self._hub.arrivals.receive())
+            return await self._hub.accept()
         except trio.EndOfChannel:
             error = self._hub.error()
             if error is not None and self._hub.has_failed():
@@ -285,7 +285,7 @@ class PeerConnection:
     @property
     def dtls_transport(self) -> object | None:
         """DTLS: version, cipher suite, group, the peer's certificate; None before both descriptions are set."""
-        return self._core.dtls
+        return self._core.dtls_connection
 
     @property
     def sctp_transport(self) -> object | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 import attrs
 
@@ -16,17 +17,17 @@ from xp2p_trio.peer.ice_server import IceServer, ice_servers
 from xp2p_trio.sctp import Configuration as SctpConfiguration
 
 
-def _positive(_instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value > 0:
         raise InvalidArgument(f"{attribute.name} is {value!r}; it must be greater than 0")
 
 
-def _port(_instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+def _port(_instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
     if not 0 < value < 65536:
         raise InvalidArgument(f"{attribute.name} is {value!r}; ports are 1 to 65535")
 
 
-def _address(_instance: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+def _address(_instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None:
         try:
             ipaddress.ip_address(value)

@@ -96,6 +96,7 @@ class Connection:
         self._gathering_state = GatheringState.NEW
         self._phase = _Phase.OPEN
         self._last_word: Closed | Failed = Closed()
+        self._has_path = False
         self._deadline = Timer()
         self._events: list[Event] = []
         self._held_back = False
@@ -149,7 +150,7 @@ class Connection:
         return self._agent
 
     @property
-    def dtls(self) -> dtls.Connection | None:
+    def dtls_connection(self) -> dtls.Connection | None:
         """DTLS, to look at; None before both descriptions are known."""
         return None if self._transport is None else self._transport.dtls
 
@@ -310,6 +311,10 @@ class Connection:
         self._observe(now)
         return channel_id
 
+    def accept_channel(self, channel_id: int) -> None:
+        """Say that the program knows of a channel that arrived; how many it need not know is limited."""
+        self._channels.accept_channel(channel_id)
+
     def close_channel(self, channel_id: int, now: float) -> None:
         """Close a channel after what was accepted is delivered (RFC 8831 section 6.7). Again is harmless."""
         now = self._tick(now)
@@ -388,7 +393,7 @@ class Connection:
         """Build what is to leave now, at most `limit` datagrams."""
         now = self._tick(now)
         transport = self._transport
-        if transport is not None and self._agent.selected_pair is not None:
+        if transport is not None and self._has_path:
             self._descend(transport, now, limit)
         bursts = self._agent.transmit(now, limit)
         if self._phase is _Phase.LAST_WORDS and not bursts:
@@ -439,10 +444,6 @@ class Connection:
             self._ascend(self._now)
         return message
 
-    def has_unread(self, channel_id: int) -> bool:
-        """Whether `take_message` would give one."""
-        return self._channels.has_unread(channel_id)
-
     # --- inside
 
     def _tick(self, now: float) -> float:
@@ -465,7 +466,11 @@ class Connection:
             tls_id=self._tls_id,
             sctp_port=self._configuration.sctp_port,
             max_message_size=self._configuration.max_message_size,
-            candidates=tuple(agent.local_candidates),
+            candidates=tuple(
+                candidate
+                for candidate in agent.local_candidates
+                if candidate.type is not ice.CandidateType.PEER_REFLEXIVE
+            ),
             end_of_candidates=agent.is_gathering_complete,
         )
 
@@ -561,7 +566,8 @@ class Connection:
             case ice.GatheringCompleted():
                 self._set_gathering_state(GatheringState.COMPLETE)
             case ice.PairSelected():
-                if self._transport is not None:
+                if self._transport is not None and not self._has_path:
+                    self._has_path = True
                     self._transport.dtls.connect(now)
                 self._events.append(event)
             case ice.PathLost():
@@ -616,7 +622,7 @@ class Connection:
         self._phase = _Phase.LAST_WORDS
         self._last_word = last_word
         self._negotiator.close()
-        if self._transport is None or self._agent.selected_pair is None:
+        if self._transport is None or not self._has_path:
             self._finish(now)
             return
         if packets := self._transport.association.transmit(now, 1):

@@ -26,6 +26,9 @@ from xp2p_trio.sdp import (
     encode_session,
     offer_session,
 )
+from xp2p_trio.sdp import (
+    mid as section_mid,
+)
 
 Describe: TypeAlias = Callable[[], DataDescription]
 """What our side of the transport has to say now; the negotiator fills in mid, setup and the rest of the exchange."""
@@ -217,7 +220,7 @@ class Negotiator:
         mid, index = "0", 0
         if self._local is not None:
             mid = self._local.data.mid
-            index = next((i for i, media in enumerate(self._local.session.media) if media.mid == mid), 0)
+            index = next((i for i, section in enumerate(self._local.session.media) if section_mid(section) == mid), 0)
         return IceCandidate(encode_candidate(candidate), mid, index, username_fragment)
 
     def close(self) -> None:
