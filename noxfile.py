@@ -24,6 +24,8 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 ROOT = pathlib.Path(__file__).parent
 RELEASED = ("3.11", "3.12", "3.13", "3.14", "3.15")  # of those that are not found the last line of a run tells
 
+NODE_DATACHANNEL = "node-datachannel@0.33"
+
 # --- interpreters ------------------------------------------------------------------------------------------------
 
 _PROBE = (
@@ -183,7 +185,7 @@ def fuzz(session: nox.Session) -> None:
     if not sys.platform.startswith("linux"):
         session.skip("atheris has wheels for Linux only")
     session.install("-e", ".[cli]", *_group("fuzz"), *_group("test"))
-    work = pathlib.Path(session.create_tmp())
+    work = pathlib.Path(session.create_tmp()).resolve()
     for target in targets:
         name = target.stem.removeprefix("fuzz_")
         found = work / name  # new inputs go here; the corpus beside the targets is only read
@@ -210,27 +212,51 @@ def interop(session: nox.Session) -> None:
     allow_missing = "--allow-missing" in arguments
     if allow_missing:
         arguments.remove("--allow-missing")
-    session.install("-e", ".[cli]", *_group("interop"))
+    session.install("-e", ".[cli]", *_group("test"))
+    missing = []
+    for peer in ("aiortc", "pyopenssl"):
+        try:
+            session.install(next(requirement for requirement in _group("interop") if requirement.startswith(peer)))
+        except nox.command.CommandFailed:
+            missing.append(peer)
+    environment = {}
+    if node_modules := _install_node_datachannel(session):
+        environment["XP2P_NODE_MODULES"] = node_modules
+    else:
+        missing.append("node-datachannel")
+    if _find_chromium() is None:
+        _apt_install(session, "chromium")
+    if chromium := _find_chromium():
+        environment["XP2P_CHROMIUM"] = chromium
+    else:
+        missing.append("Chromium")
+    if missing:
+        session.warn(f"peers that could not be installed: {', '.join(missing)}")
+    session.run("pytest", "-m", "interop", "--timeout=300", *arguments, env=environment)
+    if missing and not allow_missing:
+        session.error(f"not every peer was there: {', '.join(missing)} missing")
+
+
+def _find_chromium() -> str | None:
+    candidates = (os.environ.get("XP2P_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    return next((found for name in candidates if name and (found := shutil.which(name))), None)
+
+
+def _install_node_datachannel(session: nox.Session) -> str | None:
+    """The folder `node_modules` that holds it. Its binary is a package of the registry, so no install script is run."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         _apt_install(session, "nodejs", "npm")
-    # Kept between runs, and apart from the session's environment, which is made anew.
-    folder = pathlib.Path(session.cache_dir) / "interop-peers"
-    present = []
-    for peer in (peers := os.environ.get("XP2P_INTEROP_PEERS", "aiortc,node,chromium").split(",")):
-        try:
-            session.run("python", "tests/interop/install.py", str(folder), env={"XP2P_INTEROP_PEERS": peer})
-        except nox.command.CommandFailed:
-            continue
-        present.append(peer)
-    missing = ", ".join(peer for peer in peers if peer not in present)
-    if missing:
-        session.warn(f"peers that could not be installed: {missing}")
-    session.run(
-        "pytest", "-m", "interop", "--timeout=300", *arguments,
-        env={"XP2P_INTEROP_CACHE": str(folder), "XP2P_INTEROP_PEERS": ",".join(present)},
-    )  # fmt: skip
-    if missing and not allow_missing:
-        session.error(f"not every peer was there: {missing} missing")
+    npm = shutil.which("npm")
+    if npm is None:
+        return None
+    folder = pathlib.Path(session.create_tmp()).resolve() / "npm"
+    folder.mkdir(exist_ok=True)
+    options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+    try:
+        session.run(npm, "install", *options, NODE_DATACHANNEL, external=True, silent=True)
+    except nox.command.CommandFailed:
+        return None
+    return str(folder / "node_modules")
 
 
 def _apt_install(session: nox.Session, *packages: str) -> None:
@@ -261,7 +287,7 @@ def docs(session: nox.Session) -> None:
 def fresh(session: nox.Session) -> None:
     """Build sdist and wheel, install the wheel in an empty environment, and run the demo from there."""
     session.install("build", *PROJECT["build-system"]["requires"], "virtualenv")
-    work = pathlib.Path(session.create_tmp())
+    work = pathlib.Path(session.create_tmp()).resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     session.run("python", "-m", "build", "--no-isolation", "--outdir", str(work / "dist"), str(ROOT))
