@@ -51,16 +51,16 @@ def provide_addresses(core: Gatherer, engine: Engine, *, bind_address: str | Non
             core.add_local_address(address, trio.current_time())
 
 
-async def provide_servers(core: Gatherer, engine: Engine, servers: Iterable[IceServer], timeout: float) -> None:
+async def provide_servers(core: Gatherer, engine: Engine, servers: Iterable[IceServer], patience: float) -> None:
     """Resolve the servers' names, all at once, and say when nothing more will come.
 
     Args:
         core: who asked.
         engine: what drives it.
         servers: what to resolve.
-        timeout: seconds after which a resolver that is still silent keeps gathering from being complete no longer.
+        patience: seconds after which a resolver that is still silent keeps gathering from being complete no longer.
     """
-    with trio.move_on_after(timeout):
+    with trio.move_on_after(patience):
         async with trio.open_nursery() as nursery:
             for server in servers:
                 nursery.start_soon(_provide_server, core, engine, server)

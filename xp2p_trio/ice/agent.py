@@ -57,6 +57,7 @@ class Agent:
             )
         self._session = Session(configuration, role, random_bytes, consent_interval)
         self._gathering = Gathering(self._session)
+        self._data_range = (20, 63) if configuration.carries == "dtls" else (4, 255)  # RFC 7983 section 7
         self._has_gathered = False
         self._outgoing: list[bytes] = []
         self._timeout: float | None = None
@@ -283,10 +284,11 @@ class Agent:
             path = (batch.local, remote)
             is_valid = path in session.valid_paths
         received = session.received
+        lowest, highest = self._data_range
         count, size, dropped = 0, 0, 0
         for datagram in batch.datagrams:
             first = datagram[0] if datagram else 0xFF
-            if 20 <= first <= 63:  # DTLS
+            if lowest <= first <= highest:
                 if not is_valid:
                     dropped += session.parking.park(path, datagram, session.check_list.pairs)
                 elif len(received) < MAX_QUEUED_DATAGRAMS:

@@ -43,6 +43,8 @@ class Configuration:
         username_fragment: ours, 4 to 256 ICE characters; None draws one. Goes with `password`.
         password: ours, 22 to 256 ICE characters; None draws one.
         nomination: "regular" by RFC 8445 section 8.1.1, or "aggressive" by RFC 5245 section 8.1.1.2.
+        carries: "dtls" lets in what DTLS may start with alone (RFC 7983); "any" every datagram whose first byte is 4 or
+            more, so that it is no STUN.
         nomination_wait: how long after the first valid pair a better one that is still in progress is awaited.
         check_pacing: Ta (RFC 8445 section 14.2). Both sides must know another value than 0.05.
         check_timeout: how long checks go on without a valid pair once the candidates of both sides have ended.
@@ -60,6 +62,7 @@ class Configuration:
     username_fragment: str | None = None
     password: str | None = attrs.field(default=None, repr=False)
     nomination: Literal["regular", "aggressive"] = "regular"
+    carries: Literal["dtls", "any"] = "dtls"
     nomination_wait: float = 0.5
     check_pacing: float = 0.05
     check_timeout: float = 10.0
@@ -81,6 +84,8 @@ class Configuration:
             check_credentials(self.username_fragment, self.password)
         if self.nomination not in ("regular", "aggressive"):
             raise InvalidArgument(f'nomination {self.nomination!r} is neither "regular" nor "aggressive"')
+        if self.carries not in ("dtls", "any"):
+            raise InvalidArgument(f'carries is {self.carries!r}, neither "dtls" nor "any"')
         if not self.check_pacing >= MIN_PACING:
             raise InvalidArgument(f"check_pacing {self.check_pacing} is less than {MIN_PACING} (RFC 8445 section 14.2)")
         for name in ("nomination_wait", "check_timeout", "patience", "gathering_timeout", "disconnected_timeout"):
