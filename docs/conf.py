@@ -5,6 +5,10 @@ from __future__ import annotations
 import pathlib
 import sys
 
+from sphinx.application import Sphinx
+
+import xp2p_trio
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
 
 project = "xp2p_trio"
@@ -41,3 +45,21 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Names such as Configuration and Connection exist once a layer: a short name in a docstring may mean several.
 suppress_warnings = ["ref.python"]
+
+
+def skip_what_has_another_home(
+    app: Sphinx, what: str, name: str, member: object, skip: bool, options: object
+) -> bool | None:
+    """Document a class once: on the page of its layer, unless trio programs get it from `xp2p_trio` itself."""
+    docname = app.env.docname
+    if what != "module" or not docname.startswith("layers/"):
+        return None
+    home = getattr(member, "__module__", None) or ""
+    is_foreign = home.startswith("xp2p_trio.") and home.split(".")[1] != docname.removeprefix("layers/")
+    is_public = name in xp2p_trio.__all__ and getattr(xp2p_trio, name) is member
+    return True if is_foreign or is_public else None
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-skip-member", skip_what_has_another_home)
