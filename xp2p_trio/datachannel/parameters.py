@@ -27,7 +27,7 @@ class ChannelParameters:
         protocol: the same; a WebSocket subprotocol name, or "".
         ordered: whether messages arrive in the order in which they were sent.
         max_retransmits: how often a message is retransmitted before it is given up; None for a reliable channel.
-        max_packet_life_time: seconds after which a message is given up, to the millisecond; None for a reliable channel.
+        max_packet_life_time: seconds after which a message is given up, to the millisecond; None for never.
         negotiated_id: the stream id, 0 to 65534, of a channel that both programs make without DCEP; None for one that
             is announced to the peer.
         priority: 128 below normal, 256 normal, 512 high, 1024 extra high.

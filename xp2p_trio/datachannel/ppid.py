@@ -17,4 +17,4 @@ BINARY_EMPTY: Final = 57
 EMPTY_PAYLOAD: Final = b"\0"
 """SCTP has no empty messages: one zero byte goes with the PPIDs of empty ones (RFC 8831 section 6.6)."""
 
-USER_DATA: Final = frozenset({STRING, BINARY_PARTIAL, BINARY, STRING_PARTIAL, STRING_EMPTY, BINARY_EMPTY})
+ALL: Final = frozenset({DCEP, STRING, BINARY_PARTIAL, BINARY, STRING_PARTIAL, STRING_EMPTY, BINARY_EMPTY})

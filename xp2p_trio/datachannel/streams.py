@@ -34,18 +34,21 @@ class StreamTable:
     Attributes:
         owners: the channel of each id that has one.
         limit: ids are below it.
+        is_associated: whether the association is up.
     """
 
-    __slots__ = ("_parity", "_resets", "limit", "owners")
+    __slots__ = ("_parity", "_resets", "is_associated", "limit", "owners")
 
     def __init__(self) -> None:
         self.owners: dict[int, ChannelRecord] = {}
         self.limit = MAX_STREAM_ID + 1
+        self.is_associated = False
         self._parity = 0
         self._resets: dict[int, int] = {}  # the directions whose reset is awaited
 
     def associate(self, *, is_dtls_client: bool, outbound_streams: int) -> None:
         """The association is up: from now on parity and number of the streams are known."""
+        self.is_associated = True
         self._parity = 0 if is_dtls_client else 1
         self.limit = min(outbound_streams, MAX_STREAM_ID + 1)
 
