@@ -116,6 +116,10 @@ class End:
         """An item made of arbitrary bytes."""
         return data
 
+    def is_counted(self, data: bytes) -> bool:
+        """Whether noise of these bytes shows in the statistics at once."""
+        return True
+
     def content(self, item: Item) -> bytes:
         """The bytes of an item."""
         assert isinstance(item, bytes)

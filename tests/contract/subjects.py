@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tests.contract.duo import BurstEnd, Duo, End, Item, random_bytes
-from xp2p_trio import dtls, stun
-from xp2p_trio.sansio import Burst
+from xp2p_trio import dtls, ice, stun
+from xp2p_trio.sansio import Address, Burst
 
 Make: TypeAlias = Callable[[int], Duo]
 
@@ -105,7 +105,60 @@ def dtls_connection(seed: int) -> Duo:
     return Duo(end("client", "server", dtls.Role.CLIENT), end("server", "client", dtls.Role.SERVER))
 
 
+class IceEnd(BurstEnd):
+    """An agent; candidates and credentials reach the other side at once."""
+
+    ready_events = (ice.PairSelected,)
+
+    def __init__(self, layer: ice.Agent, address: Address, other_address: Address) -> None:
+        super().__init__(layer)
+        self.address = address
+        self.other_address = other_address
+        self.other: IceEnd = self
+
+    def start(self, now: float) -> None:
+        self.layer.gather(now)
+        theirs = self.other.layer.wrapped
+        self.layer.set_remote_credentials(theirs.local_username_fragment, theirs.local_password, now)
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if isinstance(event, ice.AddressesRequested):
+            self.layer.add_local_address(self.address, now)
+            self.layer.end_of_local_addresses(now)
+        elif isinstance(event, ice.CandidateFound):
+            other.layer.add_remote_candidate(event.candidate, now)
+        elif isinstance(event, ice.GatheringCompleted):
+            other.layer.end_of_remote_candidates(now)
+
+    def noise(self, data: bytes) -> Item:
+        return Burst(self.other_address, self.address, [data])
+
+    def is_counted(self, data: bytes) -> bool:
+        return not (data and 20 <= data[0] <= 63)  # parked: it may belong to a path that is about to become valid
+
+    def send(self, payload: bytes, now: float) -> None:
+        self.layer.send([bytes([22]) + payload, bytes([23]) + payload], now)
+
+    def taken(self) -> list[Any]:
+        return list(self.layer.take_received())
+
+
+def ice_agent(seed: int) -> Duo:
+    """A controlling and a controlled agent with one address each."""
+    source = random_bytes(seed)
+
+    def end(name: str, role: ice.Role, address: Address, other_address: Address) -> IceEnd:
+        agent = ice.Agent(ice.Configuration(), role=role, random_bytes=source(name), consent_interval=5.0)
+        return IceEnd(agent, address, other_address)
+
+    alice = end("alice", ice.Role.CONTROLLING, ALICE, BOB)
+    bob = end("bob", ice.Role.CONTROLLED, BOB, ALICE)
+    alice.other, bob.other = bob, alice
+    return Duo(alice, bob)
+
+
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
     "dtls.Connection": dtls_connection,
+    "ice.Agent": ice_agent,
 }
