@@ -1,0 +1,352 @@
+"""The layers of one connection, composed: ICE, DTLS, SCTP and data channels, with one call a batch a hop.
+
+                       messages
+                     up ^     | down
+              +------------------------+
+              |       ChannelMux       |
+              +------------------------+
+              |    sctp.Association    |
+              +------------------------+
+              |    dtls.Connection     |
+              +------------------------+
+              |       ice.Agent        |
+              +------------------------+
+                in ^   bursts    | out
+
+`_observe` is the only place where the layers learn of each other.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias, final
+
+import attrs
+
+from xp2p_trio import datachannel, dtls, ice, sctp
+from xp2p_trio.errors import Failure, InvalidState, Reason
+from xp2p_trio.peer.configuration import Configuration
+from xp2p_trio.peer.events import ConnectionStateChanged
+from xp2p_trio.peer.negotiation import Agreement
+from xp2p_trio.peer.state import TRANSITIONS, ConnectionState, Input
+from xp2p_trio.sansio import Burst, Closed, Failed, RandomBytes, Timer
+
+LAST_WORDS_TIME: Final = 1.0
+"""Seconds that the last alert or ABORT may wait to be pulled before the stack ends without it."""
+
+MESSAGES_A_PASS: Final = 64
+"""How many messages move from the channels to SCTP before its free send buffer is looked at again."""
+
+StackEvent: TypeAlias = ice.Event | dtls.Event | sctp.Event | datachannel.Event | ConnectionStateChanged
+"""What the layers tell, as they tell it, and the state of the whole."""
+
+
+class Phase(enum.Enum):
+    """How far the end is."""
+
+    OPEN = "in use"
+    CLOSING = "SCTP delivers what was accepted, then says goodbye"
+    LAST_WORDS = "the last records leave"
+    OVER = "inert"
+
+
+@final
+@attrs.define
+class Secured:
+    """The layers that exist once both descriptions are known."""
+
+    dtls: dtls.Connection
+    association: sctp.Association
+    agreement: Agreement
+
+
+@final
+class Stack:
+    """A `Carrier` of bursts, and of messages by channel id.
+
+    Attributes:
+        agent: ICE, from the beginning.
+        channels: the data channels, from the beginning.
+        secured: DTLS and SCTP, from `start` on.
+        state: of the whole connection.
+        phase: how far the end is.
+        last_word: the terminal event, given or to come.
+        is_held_back: whether messages wait in SCTP because the unread ones fill `receive_buffer`.
+    """
+
+    def __init__(
+        self, configuration: Configuration, certificate: dtls.Certificate, *, random_bytes: RandomBytes
+    ) -> None:
+        self._configuration = configuration
+        self._certificate = certificate
+        self._random_bytes = random_bytes
+        self.agent = ice.Agent(
+            configuration.ice,
+            role=ice.Role.CONTROLLING,
+            random_bytes=random_bytes,
+            consent_interval=configuration.consent_interval,
+        )
+        self.channels = datachannel.ChannelMux(configuration.channels)
+        self.secured: Secured | None = None
+        self.state = ConnectionState.NEW
+        self.phase = Phase.OPEN
+        self.last_word: Closed | Failed = Closed()
+        self.is_held_back = False
+        self._has_path = False
+        self._deadline = Timer()
+        self._events: list[StackEvent] = []
+        self._now = -math.inf
+
+    # --- commands
+
+    def tick(self, now: float) -> float:
+        """The time that counts: the newest seen."""
+        if now > self._now:
+            self._now = now
+        return self._now
+
+    def start(self, agreement: Agreement, now: float) -> None:
+        """Both descriptions are known: make the layers above ICE, and tell ICE of the peer."""
+        configuration, remote = self._configuration, agreement.remote
+        self.secured = Secured(
+            dtls.Connection(
+                configuration.dtls,
+                role=dtls.Role.CLIENT if agreement.is_dtls_client else dtls.Role.SERVER,
+                certificate=self._certificate,
+                remote_fingerprints=[dtls.Fingerprint(each.algorithm, each.value) for each in remote.fingerprints],
+                random_bytes=self._random_bytes,
+            ),
+            sctp.Association(
+                configuration.sctp,
+                local_port=configuration.sctp_port,
+                remote_port=remote.sctp_port,
+                max_message_size=configuration.max_message_size,
+                random_bytes=self._random_bytes,
+            ),
+            agreement,
+        )
+        self._move(Input.STARTED)
+        # RFC 8445 section 6.1.1: who offers controls, but a full agent always controls a lite one
+        controls = agreement.is_offerer or remote.ice_lite
+        self.agent.set_role(ice.Role.CONTROLLING if controls else ice.Role.CONTROLLED, now)
+        for candidate in remote.candidates:
+            self.agent.add_remote_candidate(candidate, now)
+        self.agent.set_remote_credentials(remote.username_fragment, remote.password, now, lite=remote.ice_lite)
+        if remote.end_of_candidates:
+            self.agent.end_of_remote_candidates(now)
+
+    def close(self, now: float) -> None:
+        """End in an orderly way: deliver what was accepted, then say goodbye, in `close_timeout` at most."""
+        if self.phase is Phase.OPEN:
+            if self.state not in (ConnectionState.CONNECTED, ConnectionState.DISCONNECTED):
+                self.abort(now)
+                return
+            self.phase = Phase.CLOSING
+            self._deadline.start(now + self._configuration.close_timeout)
+
+    def abort(self, now: float) -> None:
+        """End at once: one ABORT and one alert leave, what is queued is dropped."""
+        if self.phase in (Phase.OPEN, Phase.CLOSING):
+            if self.secured is not None:
+                self.secured.association.abort(now)
+            self.end(Closed(), now)
+
+    def end(self, last_word: Closed | Failed, now: float) -> None:
+        """Let the last records leave, then give the terminal event."""
+        if self.phase in (Phase.LAST_WORDS, Phase.OVER):
+            return
+        self.phase = Phase.LAST_WORDS
+        self.last_word = last_word
+        if self.secured is None or not self._has_path:
+            self._finish(now)
+            return
+        if packets := self.secured.association.transmit(now, 1):
+            self.secured.dtls.send(packets, now)
+        self.secured.dtls.close(now)
+        self._deadline.start(now + LAST_WORDS_TIME)
+
+    # --- the five words, and the two of a carrier
+
+    def receive(self, batch: Burst, now: float) -> None:
+        """Take the datagrams of one path."""
+        self.agent.receive(batch, now)
+        self.ascend(now)
+
+    def handle_timeout(self, now: float) -> None:
+        """Act on every timer that is due."""
+        if self._deadline.expire(now):
+            if self.phase is Phase.CLOSING:
+                self.abort(now)
+            else:
+                self._finish(now)
+        self.agent.handle_timeout(now)
+        if self.secured is not None:
+            self.secured.dtls.handle_timeout(now)
+            self.secured.association.handle_timeout(now)
+        self.ascend(now)
+
+    def transmit(self, now: float, limit: int) -> list[Burst]:
+        """Build what is to leave now, at most `limit` datagrams."""
+        if self.secured is not None and self._has_path:
+            self._descend(self.secured, now, limit)
+        bursts = self.agent.transmit(now, limit)
+        if self.phase is Phase.LAST_WORDS and not bursts:
+            self._finish(now)
+        return bursts
+
+    def take_events(self) -> list[StackEvent]:
+        """Drain the news, oldest first."""
+        events, self._events = self._events, []
+        return events
+
+    def next_timeout(self) -> float:
+        """When `handle_timeout` is due; `math.inf` when idle."""
+        if self.phase is Phase.OVER:
+            return math.inf
+        soonest = min(self._deadline.deadline, self.agent.next_timeout())
+        if self.secured is None:
+            return soonest
+        return min(soonest, self.secured.dtls.next_timeout(), self.secured.association.next_timeout())
+
+    def send(self, items: Sequence[tuple[int, str | bytes]], now: float) -> None:
+        """Queue messages for channels: all of them, or none."""
+        if self.phase is not Phase.OPEN:
+            raise InvalidState("the connection is closed; open a new one")
+        self.channels.send(items, now)
+
+    def take_received(self) -> list[tuple[int, str | bytes]]:
+        """Drain every unread message."""
+        messages = self.channels.take_received()
+        if self.is_held_back:
+            self.ascend(self._now)
+        return messages
+
+    def take_message(self, channel_id: int) -> str | bytes | None:
+        """Take the oldest unread message of one channel; None if there is none."""
+        message = self.channels.take_message(channel_id)
+        if self.is_held_back and message is not None:
+            self.ascend(self._now)
+        return message
+
+    def size_below(self, channel_id: int, measure: Callable[[sctp.Association, int], int]) -> int:
+        """Bytes of a channel that the multiplexer still has, and those that SCTP has by this measure."""
+        queued = self.channels.buffered_size(channel_id)
+        stream_id = self.channels.channel(channel_id).stream_id
+        if stream_id is None or self.secured is None:
+            return queued
+        return queued + measure(self.secured.association, stream_id)
+
+    # --- composition
+
+    def ascend(self, now: float) -> None:
+        """Carry what arrived up, one call a hop. The channels' unread messages are the back-pressure."""
+        if (secured := self.secured) is not None:
+            if records := self.agent.take_received():
+                secured.dtls.receive(records, now)
+            if packets := secured.dtls.take_received():
+                secured.association.receive(packets, now)
+            self.is_held_back = self.channels.unread_size >= self._configuration.receive_buffer
+            if not self.is_held_back and (messages := secured.association.take_received()):
+                self.channels.receive(messages, now)
+        self.observe(now)
+
+    def _descend(self, secured: Secured, now: float, limit: int) -> None:
+        """Carry what waits down, one call a hop; each layer builds as it is pulled."""
+        association = secured.association
+        while association.send_room > 0 and (messages := self.channels.transmit(now, MESSAGES_A_PASS)):
+            association.send(messages, now)
+        if self.phase is Phase.CLOSING and association.send_room > 0:  # nothing is left in the channels
+            association.shutdown(now)
+        if packets := association.transmit(now, limit):
+            secured.dtls.send(packets, now)
+        if records := secured.dtls.transmit(now, limit):
+            self.agent.send(records, now)
+        self.observe(now)
+
+    def observe(self, now: float) -> None:
+        """Let the layers learn of each other, and pass on what is news to the program."""
+        for event in self.agent.take_events():
+            self._observe_ice(event, now)
+        if (secured := self.secured) is not None:
+            for dtls_event in secured.dtls.take_events():
+                self._observe_dtls(dtls_event, secured, now)
+            for sctp_event in secured.association.take_events():
+                self._observe_sctp(sctp_event, secured, now)
+        for channel_event in self.channels.take_events():
+            if not isinstance(channel_event, datachannel.ResetRequested):
+                self._events.append(channel_event)
+            elif secured is not None:
+                secured.association.reset_streams(channel_event.stream_ids, now)
+
+    def _observe_ice(self, event: ice.Event, now: float) -> None:
+        match event:
+            case ice.PairSelected():
+                if self.secured is not None and not self._has_path:
+                    self._has_path = True
+                    self.secured.dtls.connect(now)
+            case ice.PathLost():
+                self._move(Input.PATH_LOST)
+            case ice.PathRecovered():
+                self._move(Input.PATH_RECOVERED)
+            case Failed():
+                self._has_path = False
+                self.end(event, now)
+                return
+            case Closed():
+                return
+            case _:
+                pass
+        self._events.append(event)
+
+    def _observe_dtls(self, event: dtls.Event, secured: Secured, now: float) -> None:
+        match event:
+            case dtls.HandshakeCompleted():
+                secured.association.connect(now)
+                self._events.append(event)
+            case Closed() | Failed():
+                self.end(event, now)
+
+    def _observe_sctp(self, event: sctp.Event, secured: Secured, now: float) -> None:
+        match event:
+            case sctp.AssociationEstablished():
+                self._events.append(event)
+                self.channels.associate(
+                    is_dtls_client=secured.agreement.is_dtls_client,
+                    outbound_streams=event.outbound_streams,
+                    remote_max_message_size=secured.agreement.remote.max_message_size,
+                    now=now,
+                )
+                self._move(Input.ESTABLISHED)
+            case sctp.IncomingStreamsReset(stream_ids):
+                self.channels.incoming_streams_reset(stream_ids, now)
+            case sctp.OutgoingStreamsReset(stream_ids) | sctp.OutgoingStreamsResetDenied(stream_ids):
+                self.channels.outgoing_streams_reset(stream_ids, now)
+            case Failed(Failure(reason=Reason.ABORT_RECEIVED)):
+                # Peers that close in a hurry, aiortc among them, say goodbye with an ABORT
+                self.end(Closed(by_peer=True), now)
+            case Closed() | Failed():
+                self.end(event, now)
+            case _:
+                self._events.append(event)
+
+    def _finish(self, now: float) -> None:
+        if self.phase is Phase.OVER:
+            return
+        self.phase = Phase.OVER
+        self._deadline.stop()
+        self.agent.close(now)
+        self.agent.take_events()
+        self.channels.close(now)
+        self._events.extend(
+            event for event in self.channels.take_events() if isinstance(event, datachannel.ChannelClosed)
+        )
+        self._move(Input.FAILED if isinstance(self.last_word, Failed) else Input.CLOSED)
+        self._events.append(self.last_word)
+
+    def _move(self, step: Input) -> None:
+        state = TRANSITIONS[self.state, step]
+        if state is not self.state:
+            self.state = state
+            self._events.append(ConnectionStateChanged(state))
