@@ -10,7 +10,7 @@ from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address
 
 if TYPE_CHECKING:
-    from xp2p_trio.driver.network import Interface
+    from xp2p_trio.driver import Interface
     from xp2p_trio.testing.network import Network
     from xp2p_trio.testing.sockets import VirtualSocket
 

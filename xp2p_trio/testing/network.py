@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import ipaddress
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -122,6 +123,13 @@ class Network:
     def host_of(self, ip_address: str) -> Host | None:
         """The host that has the IP address, or None."""
         return self._host_by_ip.get(ip_address)
+
+    def resolve(self, name: str) -> Sequence[str]:
+        """The IP addresses behind the name of a host; a numeric address is its own answer, no host has no addresses."""
+        try:
+            return [str(ipaddress.ip_address(name))]
+        except ValueError:
+            return self._hosts[name].ip_addresses if name in self._hosts else []
 
     def set_link(self, source: str, destination: str, link: Link) -> None:
         """Join two hosts, named, in one direction from now on; what is under way arrives as before.

@@ -8,7 +8,6 @@ arrival and hands out what came; a send that arrives earlier moves its deadline.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import os
 import socket
 from collections.abc import Sequence
@@ -231,11 +230,7 @@ def bind(host: Host, address: Address) -> VirtualSocket:
 async def resolve(network: Network, host: str, port: int) -> list[Address]:
     """`Host.resolve`."""
     await trio.lowlevel.checkpoint()
-    try:
-        return [(str(ipaddress.ip_address(host)), port)]
-    except ValueError:
-        pass
-    try:
-        return [(ip_address, port) for ip_address in network.host(host).ip_addresses]
-    except InvalidArgument:
-        raise OSError(socket.EAI_NONAME, f"no host {host!r} on the simulated network") from None
+    ip_addresses = network.resolve(host)
+    if not ip_addresses:
+        raise OSError(socket.EAI_NONAME, f"no host {host!r} on the simulated network")
+    return [(ip_address, port) for ip_address in ip_addresses]

@@ -1,0 +1,128 @@
+"""Two whole peer connections under simulated time, with everything around them that a driver and signaling would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+from xp2p_trio import ice, peer
+from xp2p_trio.testing.drive import drive
+from xp2p_trio.testing.host import Host
+from xp2p_trio.testing.link import Link
+from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy
+from xp2p_trio.testing.network import Network
+
+
+@final
+class Peers:
+    """`alice`, who offers, and `bob`, who answers, each a `peer.Connection` on the host of its name.
+
+    Sockets, servers' addresses, descriptions and candidates are there as soon as they are asked for. Every datagram is
+    watched by a `ConsentSpy` and an `AmplificationSpy`.
+
+    Args:
+        link: from alice to bob.
+        back: from bob to alice; None is like `link`.
+        seed: of the network and of both peers' random bytes.
+        alice: configuration of the one.
+        bob: configuration of the other.
+        now: virtual time of the start.
+
+    Attributes:
+        alice: the connection that offers.
+        bob: the connection that answers.
+        network: with the hosts "alice" and "bob"; links can be changed at any time.
+        now: virtual time, in seconds; the start of the next `run`.
+        events: all events of each so far, by the name of its host.
+    """
+
+    def __init__(
+        self,
+        *,
+        link: Link | None = None,
+        back: Link | None = None,
+        seed: int = 0,
+        alice: peer.Configuration | None = None,
+        bob: peer.Configuration | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self.network = Network(seed=seed, link=link, monitors=[ConsentSpy(), AmplificationSpy()])
+        self.network.host("alice", "192.0.2.1", "2001:db8::1")
+        self.network.host("bob", "192.0.2.2", "2001:db8::2")
+        if back is not None:
+            self.network.set_link("bob", "alice", back)
+        self.now = now
+        self.alice = peer.Connection(alice, random_bytes=self.network.random_bytes("alice"))
+        self.bob = peer.Connection(bob, random_bytes=self.network.random_bytes("bob"))
+        self.events: dict[str, list[peer.Event]] = {"alice": [], "bob": []}
+        self._connections = {"alice": self.alice, "bob": self.bob}
+
+    def negotiate(self) -> None:
+        """Exchange offer and answer; candidates follow in `run`."""
+        self.bob.set_remote_description(self.alice.set_local_description(None, self.now), self.now)
+        self.alice.set_remote_description(self.bob.set_local_description(None, self.now), self.now)
+
+    def connect(self, *, timeout: float = 60.0) -> None:
+        """`negotiate`, and run until both are connected.
+
+        Raises:
+            VirtualTimeout: they were not connected in time.
+        """
+        self.negotiate()
+        connected = peer.ConnectionState.CONNECTED
+        self.run(lambda: self.alice.state is connected and self.bob.state is connected, timeout=timeout)
+
+    def run(self, until: Callable[[], bool] | None = None, *, timeout: float = 60.0) -> float:
+        """`drive` the two on from `now`, and move that; without `until` for all of `timeout`."""
+        self.now = drive(
+            self.network, self._connections, until=until, now=self.now, timeout=timeout, on_events=self._on_events
+        )
+        return self.now
+
+    def _on_events(self, name: str, events: list[peer.Event], now: float) -> None:
+        self.events[name] += events
+        connection = self._connections[name]
+        other = self.bob if name == "alice" else self.alice
+        for event in events:
+            match event:
+                case ice.AddressesRequested():
+                    for ip_address in _addresses_of(self.network.host(name), connection.configuration):
+                        connection.add_local_address(self.network.host(name).address(ip_address=ip_address), now)
+                    if not connection.configuration.ice_servers:
+                        connection.end_of_local_addresses(now)
+                case peer.ServerAddressRequested(server):
+                    for ip_address in self.network.resolve(server.host):
+                        connection.add_stun_server((ip_address, server.port), now)
+                    if server is connection.configuration.ice_servers[-1]:
+                        connection.end_of_local_addresses(now)
+                case peer.LocalCandidateFound(candidate):
+                    other.add_ice_candidate(candidate, now)
+                case peer.GatheringStateChanged(peer.GatheringState.COMPLETE):
+                    other.add_ice_candidate(None, now)
+                case _:
+                    pass
+
+
+def _addresses_of(host: Host, configuration: peer.Configuration) -> list[str]:
+    if configuration.bind_address is not None:
+        return [configuration.bind_address]
+    return [address for address in host.ip_addresses if configuration.enable_ipv6 or ":" not in address]
+
+
+def connect_peers(
+    *,
+    link: Link | None = None,
+    back: Link | None = None,
+    seed: int = 0,
+    alice: peer.Configuration | None = None,
+    bob: peer.Configuration | None = None,
+    timeout: float = 60.0,
+) -> Peers:
+    """Make `Peers` and connect them, for a test that begins where the connection is up.
+
+    Raises:
+        VirtualTimeout: they were not connected in time.
+    """
+    peers = Peers(link=link, back=back, seed=seed, alice=alice, bob=bob)
+    peers.connect(timeout=timeout)
+    return peers
