@@ -52,7 +52,7 @@ def skip_what_has_another_home(
 ) -> bool | None:
     """Document a class once: on the page of its layer, unless trio programs get it from `xp2p_trio` itself."""
     docname = app.env.docname
-    if what != "module" or not docname.startswith("layers/"):
+    if not docname.startswith("layers/"):
         return None
     home = getattr(member, "__module__", None) or ""
     is_foreign = home.startswith("xp2p_trio.") and home.split(".")[1] != docname.removeprefix("layers/")

@@ -1,10 +1,11 @@
-"""The directive `state-table`: a state machine drawn from the table that runs it.
+"""The directive `state-table`: a state machine shown from the table that runs it.
 
-```{state-table} xp2p_trio.sctp.state:TRANSITIONS
+```{state-table} xp2p_trio.peer.state:TRANSITIONS
 ```
 
-The table maps `(state, input)` to the next state. What is shown is the same table, and a picture of it where Graphviz
-is installed.
+The table maps `(state, input)` to the next state, or each state to a mapping of inputs. A cell that is no state, such
+as "refused", is shown only where no cell is one; a cell that changes nothing is left out. Where Graphviz is installed
+there is a picture as well.
 """
 
 from __future__ import annotations
@@ -12,91 +13,101 @@ from __future__ import annotations
 import enum
 import importlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-Table: TypeAlias = Mapping[tuple[object, object], object]
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+Edges: TypeAlias = dict[tuple[str, str], list[str]]
+
+DRAWS = shutil.which("dot") is not None
 
 
 def name(value: object) -> str:
-    """How a state or input is written: an enum member by its name, a class by its name."""
-    if isinstance(value, enum.Enum):
-        return value.name
-    return value.__name__ if isinstance(value, type) else str(value)
+    """How a state is written: an enum member by its name."""
+    return value.name if isinstance(value, enum.Enum) else str(value)
 
 
-def load(target: str) -> Table:
-    """The table at `module:name`."""
-    module, _, attribute = target.partition(":")
-    table: object = getattr(importlib.import_module(module), attribute)
-    if not isinstance(table, Mapping) or not table:
-        raise TypeError(f"{target} is no table of transitions")
-    return table
+def words(value: object) -> str:
+    """How an input is written: by its description if that is what its value is."""
+    return value.value if isinstance(value, enum.Enum) and isinstance(value.value, str) else name(value)
 
 
-def edges(table: Table) -> dict[tuple[str, str], list[str]]:
-    """(from, to) to the inputs that lead there; what stays where it is is left out."""
-    result: dict[tuple[str, str], list[str]] = {}
-    for (state, symbol), after in table.items():
-        if state != after:
-            result.setdefault((name(state), name(after)), []).append(name(symbol))
+def cells(table: Mapping[object, object]) -> Iterator[tuple[object, str, object]]:
+    """State, input and outcome of each cell."""
+    for key, after in table.items():
+        if isinstance(after, Mapping):
+            yield from ((key, words(symbol), outcome) for symbol, outcome in after.items())
+        elif isinstance(key, tuple):
+            yield key[0], " ".join(map(words, key[1:])), after
+
+
+def edges(table: Mapping[object, object]) -> Edges:
+    """(state, outcome) to the inputs that lead there."""
+    found = list(cells(table))
+    has_steps = any(type(after) is type(before) for before, _, after in found)
+    result: Edges = {}
+    for before, symbol, after in found:
+        if not has_steps or (type(after) is type(before) and after != before):
+            result.setdefault((name(before), name(after)), []).append(symbol)
     return result
 
 
-def graphviz(table: Table) -> str:
-    """The table as a Graphviz digraph."""
+def graphviz(found: Edges) -> str:
+    """The edges as a Graphviz digraph."""
     lines = []
-    for (before, after), symbols in edges(table).items():
+    for (before, after), symbols in found.items():
         label = "\\n".join(symbols)
         lines.append(f'    "{before}" -> "{after}" [label="{label}"];')
-    return "\n".join(
-        ["digraph states {", '    node [shape=box, style=rounded, fontname="sans-serif"];', *lines, "}", ""]
-    )
+    return "\n".join(["digraph states {", "    node [shape=box, style=rounded];", *lines, "}", ""])
 
 
-def setup(app: object) -> dict[str, bool]:
+class StateTable(SphinxDirective):
+    """See above."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Load the table and show it."""
+        module, _, attribute = self.arguments[0].partition(":")
+        found = edges(getattr(importlib.import_module(module), attribute))
+        if not found:
+            raise self.error(f"{self.arguments[0]} is no table of a state machine")
+        return [*self._picture(found), self._table(found)]
+
+    @staticmethod
+    def _picture(found: Edges) -> list[nodes.Node]:
+        if not DRAWS:
+            return []
+        from sphinx.ext.graphviz import graphviz as picture
+
+        return [picture(code=graphviz(found), options={})]
+
+    @staticmethod
+    def _table(found: Edges) -> nodes.table:
+        table = nodes.table()
+        group = nodes.tgroup(cols=3)
+        table += group
+        for width in (25, 50, 25):
+            group += nodes.colspec(colwidth=width)
+        titles = (nodes.entry("", nodes.paragraph(text=title)) for title in ("state", "input", "outcome"))
+        group += nodes.thead("", nodes.row("", *titles))
+        body = nodes.tbody()
+        shown = ""
+        for (before, after), symbols in found.items():
+            texts = ("" if before == shown else before, ", ".join(symbols), after)
+            body += nodes.row("", *(nodes.entry("", nodes.paragraph(text=text)) for text in texts))
+            shown = before
+        group += body
+        return table
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
-    from docutils import nodes
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import SphinxDirective
-
-    assert isinstance(app, Sphinx)
-    draws = shutil.which("dot") is not None
-    if draws:
+    if DRAWS:
         app.setup_extension("sphinx.ext.graphviz")
         app.config.graphviz_output_format = "svg"
-
-    class StateTable(SphinxDirective):
-        required_arguments = 1
-
-        def run(self) -> list[nodes.Node]:
-            table = load(self.arguments[0])
-            output: list[nodes.Node] = []
-            if draws:
-                from sphinx.ext.graphviz import graphviz as picture
-
-                output.append(picture(code=graphviz(table), options={}))
-            states: dict[str, list[tuple[str, list[str]]]] = {}
-            for (before, after), symbols in edges(table).items():
-                states.setdefault(before, []).append((after, symbols))
-            grid = nodes.table()
-            group = nodes.tgroup(cols=3)
-            grid += group
-            for width in (25, 45, 30):
-                group += nodes.colspec(colwidth=width)
-            head = nodes.row()
-            for title in ("state", "input", "next state"):
-                head += nodes.entry("", nodes.paragraph(text=title))
-            group += nodes.thead("", head)
-            body = nodes.tbody()
-            for before, targets in states.items():
-                for index, (after, symbols) in enumerate(targets):
-                    row = nodes.row()
-                    for text in ("" if index else before, ", ".join(symbols), after):
-                        row += nodes.entry("", nodes.paragraph(text=text))
-                    body += row
-            group += body
-            return [*output, grid]
-
     app.add_directive("state-table", StateTable)
     return {"parallel_read_safe": True}
