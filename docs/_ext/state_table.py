@@ -97,7 +97,7 @@ class StateTable(SphinxDirective):
         body = nodes.tbody()
         shown = ""
         for (before, after), symbols in found.items():
-            texts = ("" if before == shown else before, ", ".join(symbols), after)
+            texts = ("" if before == shown else before, "; ".join(symbols), after)
             body += nodes.row("", *(nodes.entry("", nodes.paragraph(text=text)) for text in texts))
             shown = before
         group += body
