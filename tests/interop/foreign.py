@@ -10,6 +10,7 @@ output by `{"id", "ok": result}` or `{"id", "error": text}`; everything else the
 | `create` | generation, config | |
 | `create_channel` | label, init (W3C RTCDataChannelInit) | `{"key"}` |
 | `create_offer`, `create_answer` | | `{"sdp"}` |
+| `local_description` | | `{"sdp"}` with the candidates found so far |
 | `set_remote` | type, sdp | |
 | `add_candidate` | candidate or null, mid | |
 | `send` | key, text or base64 | |
@@ -61,6 +62,7 @@ TRAITS: Final = {
     "node": Traits(tells_reliability=False, tells_remote_close=False),
     # Chromium's connectionState stays "connected" after the other side's close_notify until ICE times out.
     "chromium": Traits(tells_remote_close=False),
+    "chromium-mdns": Traits(tells_remote_close=False),
 }
 
 
@@ -86,6 +88,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 bufsize=0,
+                cwd=log.parent,  # a browser's profile lies there
                 start_new_session=True,  # so that a browser's whole family can be killed
             )
 
@@ -338,6 +341,12 @@ class ForeignPeer:
     async def create_answer(self) -> str:
         """Make an answer and apply it."""
         return str((await self.call("create_answer"))["sdp"])
+
+    async def complete_description(self) -> str:
+        """The description with all candidates."""
+        while (await self._candidates.receive()).line is not None:
+            pass
+        return str((await self.call("local_description"))["sdp"])
 
     async def set_remote(self, kind: SdpType, sdp: str) -> None:
         """Apply the other side's description."""

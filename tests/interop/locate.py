@@ -21,6 +21,9 @@ from pathlib import Path
 
 PEERS = ("aiortc", "node", "chromium")
 
+HIDE_ADDRESSES = "WebRtcHideLocalIpsWithMdns"
+"""Chromium's feature of announcing host candidates by mDNS names only; on in a browser as it comes."""
+
 _SCRIPTS = Path(__file__).parent / "peers"
 
 
@@ -36,7 +39,19 @@ def command(peer: str) -> list[str]:
         case "node":
             return [_find("node"), str(_SCRIPTS / "node_peer.mjs"), _find_node_modules()]
         case "chromium":
-            return [sys.executable, str(_SCRIPTS / "chromium.py"), _find_chromium()]
+            return [
+                sys.executable,
+                str(_SCRIPTS / "chromium.py"),
+                _find_chromium(),
+                "--disable-features=" + HIDE_ADDRESSES,
+            ]
+        case "chromium-mdns":
+            return [
+                sys.executable,
+                str(_SCRIPTS / "chromium.py"),
+                _find_chromium(),
+                "--enable-features=" + HIDE_ADDRESSES,
+            ]
     raise ValueError(peer)
 
 

@@ -108,6 +108,10 @@ class OurPeer:
         """Make an answer and apply it."""
         return self.pc.set_local_description(self.pc.create_answer()).sdp
 
+    async def complete_description(self) -> str:
+        """The description with all candidates."""
+        return (await self.pc.complete_description()).sdp
+
     async def set_remote(self, kind: SdpType, sdp: str) -> None:
         """Apply the other side's description."""
         self.pc.set_remote_description(SessionDescription(kind, sdp))

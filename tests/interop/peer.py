@@ -88,6 +88,10 @@ class Peer(Protocol):
 
     async def create_offer(self) -> str: ...
     async def create_answer(self) -> str: ...
+    async def complete_description(self) -> str:
+        """The local description with all candidates; waits for them. Not to be mixed with `next_candidate`."""
+        ...
+
     async def set_remote(self, kind: SdpType, sdp: str) -> None: ...
     async def add_candidate(self, candidate: Candidate) -> None: ...
     async def next_candidate(self) -> Candidate:
@@ -121,16 +125,20 @@ async def negotiating(
     answerer: Peer,
     *,
     before_answer: Callable[[], Awaitable[object]] | None = None,
+    trickle: bool = True,
     offer_seen_as: Mangle = str,
     answer_seen_as: Mangle = str,
 ) -> AsyncGenerator[None, None]:
     """Exchange descriptions, and candidates for as long as the block lasts; does not wait for the connection."""
     async with trio.open_nursery() as nursery:
-        await answerer.set_remote("offer", offer_seen_as(await offerer.create_offer()))
+        offer = await offerer.create_offer()
+        await answerer.set_remote("offer", offer_seen_as(offer if trickle else await offerer.complete_description()))
         if before_answer is not None:
             await before_answer()
-        await offerer.set_remote("answer", answer_seen_as(await answerer.create_answer()))
-        nursery.start_soon(_trickle, offerer, answerer)
-        nursery.start_soon(_trickle, answerer, offerer)
+        answer = await answerer.create_answer()
+        await offerer.set_remote("answer", answer_seen_as(answer if trickle else await answerer.complete_description()))
+        if trickle:
+            nursery.start_soon(_trickle, offerer, answerer)
+            nursery.start_soon(_trickle, answerer, offerer)
         yield
         nursery.cancel_scope.cancel("the interop test is over")

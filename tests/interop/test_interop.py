@@ -21,7 +21,7 @@ import trio
 from tests.interop.foreign import Children, open_foreign_peer, require
 from tests.interop.locate import PEERS
 from tests.interop.ours import open_our_peer
-from tests.interop.peer import Channel, ChannelSpec, Peer, negotiating
+from tests.interop.peer import Channel, ChannelSpec, Mangle, Peer, negotiating
 from tests.interop.peers.pattern import Digest, make_bytes, make_message
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
@@ -160,6 +160,33 @@ async def test_thousand_messages_each_way(children: Children, pair: tuple[str, s
                 nursery.start_soon(lambda c, s: c.send_many(seed=s, count=1000, sizes=sizes), channel, seed)
             for channel, seed in ((near, 2), (far, 1)):
                 nursery.start_soon(check_collected, channel, seed)
+
+
+async def test_complete_descriptions(children: Children, pair: tuple[str, str], offers: bool) -> None:
+    """Without trickling: each description is exchanged once, with all candidates in it."""
+    async with assigned(children, pair, offers) as roles:
+        near = await roles.offerer.create_channel(ChannelSpec())
+        async with negotiating(roles.offerer, roles.answerer, trickle=False):
+            await near.wait_open()
+            await check_echo(near, await roles.answerer.accept(), "no trickle")
+
+
+async def test_hidden_addresses(children: Children, offers: bool) -> None:
+    """A browser as it comes hides its addresses behind mDNS names: it reaches us, and so we learn where it is."""
+    require(children, "chromium-mdns")
+    announced: list[str] = []
+
+    def keep(sdp: str) -> str:
+        announced.append(sdp)
+        return sdp
+
+    async with assigned(children, ("ours", "chromium-mdns"), offers) as roles:
+        near = await roles.offerer.create_channel(ChannelSpec())
+        seen_as: dict[str, Mangle] = {"answer_seen_as" if offers else "offer_seen_as": keep}
+        async with negotiating(roles.offerer, roles.answerer, trickle=False, **seen_as):
+            assert ".local " in announced[0]
+            await near.wait_open()
+            await check_echo(near, await roles.answerer.accept(), "hidden")
 
 
 @pytest.mark.parametrize(

@@ -121,19 +121,21 @@ class Host:
         if not self.channels:  # no m=application section without a channel; this one is never spoken of on the wire
             self.pc.createDataChannel("bootstrap", negotiated=True, id=1000)
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        return self._described()
+        return await self._described()
 
     async def do_create_answer(self) -> dict[str, Any]:
         assert self.pc is not None
         await self.pc.setLocalDescription(await self.pc.createAnswer())
-        return self._described()
+        return await self._described()
 
-    def _described(self) -> dict[str, Any]:
+    async def do_local_description(self) -> dict[str, Any]:
         assert self.pc is not None
-        emit(
-            {"generation": self.generation, "event": "candidate", "candidate": None, "mid": None}
-        )  # aiortc does not trickle
         return {"sdp": self.pc.localDescription.sdp}
+
+    async def _described(self) -> dict[str, Any]:
+        # aiortc does not trickle: its descriptions are complete when they are set.
+        emit({"generation": self.generation, "event": "candidate", "candidate": None, "mid": None})
+        return await self.do_local_description()
 
     async def do_set_remote(self, type: str, sdp: str) -> None:  # noqa: A002
         assert self.pc is not None

@@ -2,7 +2,8 @@
 
 Serves this folder on loopback, starts a browser with a fresh profile on `page.html`, and passes lines between standard
 input and output and the page: in by `Runtime.evaluate`, out by a binding, over the browser's remote debugging port
-(Chrome DevTools Protocol). Runs in an interpreter that has `websockets`. The browser's command is the first argument.
+(Chrome DevTools Protocol). Runs in an interpreter that has `websockets`. The arguments
+are the browser's command and further flags for it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,6 @@ FLAGS = [
     "--no-proxy-server",
     "--remote-debugging-port=0",
 ]
-HIDE_ADDRESSES = "WebRtcHideLocalIpsWithMdns"
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -133,15 +134,14 @@ async def copy_lines(stream: asyncio.StreamReader) -> None:
         sys.stderr.write(raw.decode(errors="replace"))
 
 
-async def main(command: str) -> None:
+async def main(command: str, flags: Sequence[str]) -> None:
     """Run one browser from start to end."""
-    profile = tempfile.mkdtemp(prefix="xp2p-interop-chromium-")
-    disabled = [] if os.environ.get("INTEROP_MDNS") else [f"--disable-features={HIDE_ADDRESSES}"]
+    profile = tempfile.mkdtemp(prefix="profile-", dir=Path.cwd())
     debug = ["--enable-logging=stderr", "--v=0", "--vmodule=*/webrtc/*=1"] if os.environ.get("INTEROP_DEBUG") else []
     browser = await asyncio.create_subprocess_exec(
         command,
         *FLAGS,
-        *disabled,
+        *flags,
         *debug,
         f"--user-data-dir={profile}",
         "about:blank",
@@ -159,4 +159,4 @@ async def main(command: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(sys.argv[1], sys.argv[2:]))

@@ -67,6 +67,7 @@ class Connection {
 
   createOffer() { return this.#describe('offer'); }
   createAnswer() { return this.#describe('answer'); }
+  localDescription() { return this.pc.localDescription().sdp; }
   setRemote(type, sdp) { this.pc.setRemoteDescription(sdp, type); }
   addCandidate(candidate, mid) { if (candidate !== null) this.pc.addRemoteCandidate(candidate, mid ?? '0'); }
   close() { this.pc.close(); }

@@ -1,7 +1,7 @@
 // The JavaScript half of the control protocol: one JSON object a line, as described in ../foreign.py.
 // Shared by the browser page and by the node peer; each brings a `Connection` of its own shape:
 //   new Connection(config, {candidate, channel, state})     callbacks: (candidate|null, mid), (channel), (state)
-//   createChannel(label, init) -> channel; createOffer(), createAnswer() -> sdp; setRemote(type, sdp); addCandidate(candidate, mid);
+//   createChannel(label, init) -> channel; createOffer(), createAnswer(), localDescription() -> sdp; setRemote(type, sdp); addCandidate(candidate, mid);
 //   close(); stats(); a channel: describe(), send(string|Uint8Array), close(), bufferedAmount(), listen({open, message, closed})
 
 const TABLE_SIZE = 65536;
@@ -127,6 +127,11 @@ export class Host {
 
   async do_create_answer() {
     return { sdp: await this.connection.createAnswer() };
+  }
+
+  // With the candidates found so far.
+  do_local_description() {
+    return { sdp: this.connection.localDescription() };
   }
 
   async do_set_remote({ type, sdp }) {
