@@ -74,9 +74,9 @@ def start_consent_check(session: Session, now: float) -> None:
 
 
 def cancel_checks(session: Session, pair: Pair) -> None:
-    """Send no more for this pair, but take a late answer (RFC 8445 section 7.3.1.4)."""
+    """Send no more for this pair, but take a late answer (RFC 8445 section 7.3.1.4). A nomination goes on."""
     for check in session.checks.values():
-        if check.pair is pair and not check.is_consent:
+        if check.pair is pair and not check.is_consent and not (check.use_candidate and pair is session.nominee):
             check.is_cancelled = True
             check.transaction.cancel()
 
@@ -260,11 +260,11 @@ def _yield_role(session: Session, check: Check, now: float) -> None:
     if session.role is check.role:
         session.switch_role(check.role.opposite)
         session.tie_breaker = int.from_bytes(session.random_bytes(8), "big")
-    if check.is_consent or check.pair.state is PairState.SUCCEEDED:
-        choose(session, now)
-    elif check.pair.path in session.check_list.pairs:
+    late = check.is_cancelled and check.pair.state is PairState.SUCCEEDED
+    if not check.is_consent and not late and check.pair.path in session.check_list.pairs:
         cancel_checks(session, check.pair)
         session.check_list.trigger(check.pair)
+    choose(session, now)
 
 
 MAX_CHECK_DURATION: Final = (2 ** (MAX_REQUESTS - 1) - 1 + LAST_WAIT) * INITIAL_RTO
