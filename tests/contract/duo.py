@@ -31,6 +31,8 @@ class Call:
     @property
     def now(self) -> float | None:
         """The time argument: the first of `transmit`, the last of everything else."""
+        if "now" in self.kwargs:
+            return float(self.kwargs["now"])
         if not self.args:
             return None
         last = self.args[0] if self.name == "transmit" else self.args[-1]
@@ -38,6 +40,8 @@ class Call:
 
     def at(self, now: float) -> Call:
         """The same call at another time."""
+        if "now" in self.kwargs:
+            return attrs.evolve(self, kwargs={**self.kwargs, "now": now})
         args = (now, *self.args[1:]) if self.name == "transmit" else (*self.args[:-1], now)
         return attrs.evolve(self, args=args)
 
@@ -166,10 +170,11 @@ class BurstEnd(End):
 
 @attrs.define
 class Duo:
-    """Two ends and the time; items travel at once, unless `lose` says that the item of that number is lost."""
+    """Two ends and the time; items travel at once, but those numbered in `lose` are lost where the carrier may lose."""
 
     left: End
     right: End
+    is_lossy: bool = True
     lose: Collection[int] = frozenset()
     now: float = 1000.0
     travelled: list[tuple[End, Item]] = attrs.field(factory=list)
@@ -197,7 +202,7 @@ class Duo:
             items = end.outgoing(self.now, limit)
             arriving = []
             for item in items:
-                if len(self.travelled) not in self.lose:
+                if not self.is_lossy or len(self.travelled) not in self.lose:
                     arriving.append(item)
                 self.travelled.append((end, item))
             if arriving:

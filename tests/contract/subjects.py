@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tests.contract.duo import BurstEnd, Duo, End, Item, random_bytes
-from xp2p_trio import dtls, ice, stun
-from xp2p_trio.sansio import Address, Burst
+from xp2p_trio import datachannel, dtls, ice, sctp, stun
+from xp2p_trio.sansio import Address, Burst, Closed
 
 Make: TypeAlias = Callable[[int], Duo]
 
@@ -157,8 +157,68 @@ def ice_agent(seed: int) -> Duo:
     return Duo(alice, bob)
 
 
+PPIDS = (50, 51, 53, 56, 57, 52, 54, 99)
+
+
+class MuxEnd(End):
+    """A channel multiplexer; the association between the two is perfect and resets streams at once."""
+
+    ready_events = (datachannel.ChannelOpened,)
+
+    def __init__(self, layer: datachannel.ChannelMux, *, is_dtls_client: bool) -> None:
+        super().__init__(layer)
+        self.is_dtls_client = is_dtls_client
+        self.channel_id = 0
+
+    def start(self, now: float) -> None:
+        self.channel_id = self.layer.open_channel(datachannel.ChannelParameters("one"), now)
+        self.layer.associate(
+            is_dtls_client=self.is_dtls_client, outbound_streams=1024, remote_max_message_size=262144, now=now
+        )
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if isinstance(event, datachannel.ResetRequested):
+            other.layer.incoming_streams_reset(event.stream_ids, now)
+            self.layer.outgoing_streams_reset(event.stream_ids, now)
+        elif isinstance(event, Closed) and other.terminal is None:
+            other.close(now)
+
+    def incoming(self, items: list[Item], now: float) -> None:
+        arrived = [item if isinstance(item, sctp.Message) else to_message(item) for item in items]
+        self.layer.receive(arrived, now)
+
+    def noise(self, data: bytes) -> Item:
+        stream_id, ppid = (data[0] % 8, PPIDS[data[1] % len(PPIDS)]) if len(data) > 1 else (1, 50)
+        return sctp.Message(stream_id, ppid, data[2:] or b"x")
+
+    def is_counted(self, data: bytes) -> bool:
+        return False  # what an authenticated peer says may be in order, or wait for its channel
+
+    def content(self, item: Item) -> bytes:
+        return bytes([item.stream_id % 256, PPIDS.index(item.ppid)]) + item.data
+
+    def send(self, payload: bytes, now: float) -> None:
+        self.layer.send([(self.channel_id, payload), (self.channel_id, ""), (self.channel_id, "zwölf")], now)
+
+    def taken(self) -> list[Any]:
+        return list(self.layer.take_received())
+
+
+def to_message(outgoing: sctp.OutgoingMessage) -> sctp.Message:
+    """What the other side's association makes of it."""
+    return sctp.Message(outgoing.stream_id, outgoing.ppid, outgoing.data)
+
+
+def channel_mux(seed: int) -> Duo:
+    """Two multiplexers; `seed` changes nothing, since they draw no randomness."""
+    left = MuxEnd(datachannel.ChannelMux(datachannel.Configuration()), is_dtls_client=True)
+    right = MuxEnd(datachannel.ChannelMux(datachannel.Configuration()), is_dtls_client=False)
+    return Duo(left, right, is_lossy=False)
+
+
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
     "dtls.Connection": dtls_connection,
     "ice.Agent": ice_agent,
+    "datachannel.ChannelMux": channel_mux,
 }
