@@ -1,0 +1,88 @@
+"""The command line: what can be asked for, as a parser and as values."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from xp2p_trio import __version__
+from xp2p_trio.errors import InvalidArgument
+from xp2p_trio.peer import Configuration, IceServer, parse_ice_server
+
+DEFAULT_STUN_SERVER: Final = "stun.l.google.com:19302"
+"""The default of the xp2p demos. The library itself has none."""
+
+_EPILOG = "exit codes: 0 every byte arrived, 1 failed or not done in time, 2 wrong usage, 3 no path between the peers"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command."""
+    parser = argparse.ArgumentParser(
+        prog="xp2p-trio", description="WebRTC data channels for trio, on the command line.", epilog=_EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"xp2p-trio {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    demo = _add_command(commands, "demo", "two peers in this process connect, echo and move bulk data, with a timeline")
+    demo.add_argument("-n", "--messages", type=_natural, default=1000, help="round trips to measure (default 1000)")
+    demo.add_argument("--size", type=_natural, default=32, metavar="MIB", help="bulk data, there and back (default 32)")
+    _add_ice_options(demo, stun_server="")
+
+    pc_echo = _add_command(commands, "pc-echo", "two peer connections in this process echo a message")
+    _add_ice_options(pc_echo, stun_server=DEFAULT_STUN_SERVER)
+
+    ice_echo = _add_command(commands, "ice-echo", "two ICE agents in this process echo a datagram, without encryption")
+    _add_ice_options(ice_echo, stun_server=DEFAULT_STUN_SERVER)
+    ice_echo.add_argument(
+        "-f", dest="candidate_type", choices=("host", "srflx", "relay"), help="exchange only candidates of this type"
+    )
+    return parser
+
+
+def configuration(options: argparse.Namespace) -> Configuration:
+    """The configuration that the options ask for."""
+    return Configuration(ice_servers=options.stun_servers, enable_ipv6=options.enable_ipv6)
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, description: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=description, description=description + ".", epilog=_EPILOG)
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log to standard error; twice for more")
+    parser.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="SECONDS", help="when to give up (default 60)"
+    )
+    return parser
+
+
+def _add_ice_options(parser: argparse.ArgumentParser, *, stun_server: str) -> None:
+    parser.add_argument(
+        "-s",
+        dest="stun_servers",
+        type=_stun_servers,
+        default=stun_server,
+        metavar="HOST:PORT",
+        help=f'STUN server; "" for none (default {stun_server or "none"}). One that does not answer delays nothing',
+    )
+    parser.add_argument("-6", dest="enable_ipv6", action="store_true", help="use IPv6 addresses as well")
+
+
+def _stun_servers(text: str) -> tuple[IceServer, ...]:
+    try:
+        return (parse_ice_server(text),) if text else ()
+    except InvalidArgument as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return seconds
