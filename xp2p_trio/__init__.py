@@ -20,10 +20,12 @@ if TYPE_CHECKING:
         DataChannel,
         DataChannelStream,
         FingerprintMismatch,
+        IceAgent,
         PeerConnection,
         RemoteClosed,
         StateValue,
         connect,
+        open_ice_agent,
         open_peer_connection,
         signaling_pair,
     )
@@ -67,6 +69,7 @@ __all__ = [
     "Failure",
     "FingerprintMismatch",
     "GatheringState",
+    "IceAgent",
     "IceCandidate",
     "IceServer",
     "InternalError",
@@ -86,6 +89,7 @@ __all__ = [
     "connect",
     "decode_signal",
     "encode_signal",
+    "open_ice_agent",
     "open_peer_connection",
     "signaling_pair",
 ]

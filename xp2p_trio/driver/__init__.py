@@ -3,6 +3,7 @@
 from xp2p_trio.driver.channel import DataChannel
 from xp2p_trio.driver.connecting import connect
 from xp2p_trio.driver.errors import ConnectionFailed, ConsentExpired, FingerprintMismatch, RemoteClosed
+from xp2p_trio.driver.ice_agent import IceAgent, open_ice_agent
 from xp2p_trio.driver.network import DatagramSocket, Interface, Network
 from xp2p_trio.driver.peer_connection import ChannelListener, PeerConnection, open_peer_connection
 from xp2p_trio.driver.signaling import MemorySignaling, signaling_pair
@@ -19,6 +20,7 @@ __all__ = [
     "DataChannelStream",
     "DatagramSocket",
     "FingerprintMismatch",
+    "IceAgent",
     "Interface",
     "MemorySignaling",
     "Network",
@@ -27,6 +29,7 @@ __all__ = [
     "StateValue",
     "SystemNetwork",
     "connect",
+    "open_ice_agent",
     "open_peer_connection",
     "signaling_pair",
 ]
