@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal, Protocol
 
@@ -126,17 +126,21 @@ async def negotiating(
     *,
     before_answer: Callable[[], Awaitable[object]] | None = None,
     trickle: bool = True,
-    offer_seen_as: Mangle = str,
-    answer_seen_as: Mangle = str,
+    seen_as: Mapping[SdpType, Mangle] | None = None,
 ) -> AsyncGenerator[None, None]:
     """Exchange descriptions, and candidates for as long as the block lasts; does not wait for the connection."""
+    seen_as = seen_as or {}
     async with trio.open_nursery() as nursery:
         offer = await offerer.create_offer()
-        await answerer.set_remote("offer", offer_seen_as(offer if trickle else await offerer.complete_description()))
+        if not trickle:
+            offer = await offerer.complete_description()
+        await answerer.set_remote("offer", seen_as.get("offer", str)(offer))
         if before_answer is not None:
             await before_answer()
         answer = await answerer.create_answer()
-        await offerer.set_remote("answer", answer_seen_as(answer if trickle else await answerer.complete_description()))
+        if not trickle:
+            answer = await answerer.complete_description()
+        await offerer.set_remote("answer", seen_as.get("answer", str)(answer))
         if trickle:
             nursery.start_soon(_trickle, offerer, answerer)
             nursery.start_soon(_trickle, answerer, offerer)

@@ -21,7 +21,7 @@ import trio
 from tests.interop.foreign import Children, open_foreign_peer, require
 from tests.interop.locate import PEERS
 from tests.interop.ours import open_our_peer
-from tests.interop.peer import Channel, ChannelSpec, Mangle, Peer, negotiating
+from tests.interop.peer import Channel, ChannelSpec, Mangle, Peer, SdpType, negotiating
 from tests.interop.peers.pattern import Digest, make_bytes, make_message
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
@@ -43,6 +43,16 @@ class Roles:
     answerer: Peer
     opener: Peer
     acceptor: Peer
+
+
+class Recorder:
+    """Sees a description pass by."""
+
+    sdp = ""
+
+    def __call__(self, sdp: str, /) -> str:
+        self.sdp = sdp
+        return sdp
 
 
 @asynccontextmanager
@@ -174,17 +184,12 @@ async def test_complete_descriptions(children: Children, pair: tuple[str, str], 
 async def test_hidden_addresses(children: Children, offers: bool) -> None:
     """A browser as it comes hides its addresses behind mDNS names: it reaches us, and so we learn where it is."""
     require(children, "chromium-mdns")
-    announced: list[str] = []
-
-    def keep(sdp: str) -> str:
-        announced.append(sdp)
-        return sdp
-
+    theirs = Recorder()
     async with assigned(children, ("ours", "chromium-mdns"), offers) as roles:
         near = await roles.offerer.create_channel(ChannelSpec())
-        seen_as: dict[str, Mangle] = {"answer_seen_as" if offers else "offer_seen_as": keep}
-        async with negotiating(roles.offerer, roles.answerer, trickle=False, **seen_as):
-            assert ".local " in announced[0]
+        seen_as: dict[SdpType, Mangle] = {"answer" if offers else "offer": theirs}
+        async with negotiating(roles.offerer, roles.answerer, trickle=False, seen_as=seen_as):
+            assert ".local " in theirs.sdp
             await near.wait_open()
             await check_echo(near, await roles.answerer.accept(), "hidden")
 
@@ -233,14 +238,14 @@ async def test_non_ascii_label(children: Children, pair: tuple[str, str], offers
 async def test_channel_ids(children: Children, pair: tuple[str, str], offers: bool, opens: bool) -> None:
     """The DTLS client opens channels on even streams, the server on odd ones (RFC 8832 section 6)."""
     async with assigned(children, pair, offers, opens) as roles:
-        answers: list[str] = []
-        async with negotiating(roles.offerer, roles.answerer, answer_seen_as=lambda sdp: answers.append(sdp) or sdp):
+        answer = Recorder()
+        async with negotiating(roles.offerer, roles.answerer, seen_as={"answer": answer}):
             await roles.opener.wait_connected()
             near = await roles.opener.create_channel(ChannelSpec())
             await near.wait_open()
             far = await roles.acceptor.accept()
             assert near.info.channel_id == far.info.channel_id
-            client = roles.answerer if "a=setup:active" in answers[0] else roles.offerer
+            client = roles.answerer if "a=setup:active" in answer.sdp else roles.offerer
             assert near.info.channel_id is not None
             assert near.info.channel_id % 2 == (0 if roles.opener is client else 1)
 
@@ -335,9 +340,9 @@ async def test_wrong_fingerprint(children: Children, pair: tuple[str, str], offe
     """A certificate that is not the announced one is refused: the connection fails, and no data ever flows."""
     async with assigned(children, pair, offers) as roles:
         one = await roles.offerer.create_channel(ChannelSpec(label="secret"))
-        mangled = {"answer_seen_as" if victim == "offerer" else "offer_seen_as": corrupt_fingerprints}
+        seen_as: dict[SdpType, Mangle] = {"answer" if victim == "offerer" else "offer": corrupt_fingerprints}
         deceived, other = (roles.offerer, roles.answerer) if victim == "offerer" else (roles.answerer, roles.offerer)
-        async with negotiating(roles.offerer, roles.answerer, **mangled), trio.open_nursery() as nursery:
+        async with negotiating(roles.offerer, roles.answerer, seen_as=seen_as), trio.open_nursery() as nursery:
 
             async def expect_nothing(peer: Peer) -> None:
                 arrived = await peer.accept()
