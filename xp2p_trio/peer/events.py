@@ -58,6 +58,8 @@ Event: TypeAlias = (
     | ice.AddressesRequested
     | ice.StateChanged
     | ice.PairSelected
+    | ice.PathLost
+    | ice.PathRecovered
     | dtls.HandshakeCompleted
     | sctp.AssociationEstablished
     | sctp.AssociationRestarted

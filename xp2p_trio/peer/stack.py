@@ -162,8 +162,7 @@ class Stack:
         if self.secured is None or not self._has_path:
             self._finish(now)
             return
-        if packets := self.secured.association.transmit(now, 1):
-            self.secured.dtls.send(packets, now)
+        self._pack(self.secured, now, 1)  # an ABORT, if there is one
         self.secured.dtls.close(now)
         self._deadline.start(now + LAST_WORDS_TIME)
 
@@ -259,11 +258,15 @@ class Stack:
             association.send(messages, now)
         if self.phase is Phase.CLOSING and association.send_room > 0:  # nothing is left in the channels
             association.shutdown(now)
-        if packets := association.transmit(now, limit):
-            secured.dtls.send(packets, now)
+        self._pack(secured, now, limit)
         if records := secured.dtls.transmit(now, limit):
             self.agent.send(records, now)
         self.observe(now)
+
+    def _pack(self, secured: Secured, now: float, limit: int) -> None:
+        """From SCTP to DTLS, while that is there to protect them."""
+        if secured.dtls.state is dtls.State.CONNECTED and (packets := secured.association.transmit(now, limit)):
+            secured.dtls.send(packets, now)
 
     def observe(self, now: float) -> None:
         """Let the layers learn of each other, and pass on what is news to the program."""
