@@ -1,0 +1,65 @@
+"""Numbers that RFC 9260 section 15, RFC 3758, RFC 6525 and RFC 9653 registered."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ChunkType(enum.IntEnum):
+    """The chunks that exist for us; every other type follows the rule of its two high bits."""
+
+    DATA = 0
+    INIT = 1
+    INIT_ACK = 2
+    SACK = 3
+    HEARTBEAT = 4
+    HEARTBEAT_ACK = 5
+    ABORT = 6
+    SHUTDOWN = 7
+    SHUTDOWN_ACK = 8
+    ERROR = 9
+    COOKIE_ECHO = 10
+    COOKIE_ACK = 11
+    SHUTDOWN_COMPLETE = 14
+    RE_CONFIG = 130  # RFC 6525 section 3.1
+    FORWARD_TSN = 192  # RFC 3758 section 3.2
+
+
+class ParameterType(enum.IntEnum):
+    """Parameters of INIT, INIT ACK, HEARTBEAT and RE-CONFIG."""
+
+    HEARTBEAT_INFO = 1
+    IPV4_ADDRESS = 5
+    IPV6_ADDRESS = 6
+    STATE_COOKIE = 7
+    UNRECOGNIZED_PARAMETER = 8
+    COOKIE_PRESERVATIVE = 9
+    HOST_NAME_ADDRESS = 11
+    SUPPORTED_ADDRESS_TYPES = 12
+    OUTGOING_SSN_RESET_REQUEST = 13  # RFC 6525 section 4.1
+    INCOMING_SSN_RESET_REQUEST = 14
+    SSN_TSN_RESET_REQUEST = 15
+    RECONFIGURATION_RESPONSE = 16
+    ADD_OUTGOING_STREAMS_REQUEST = 17
+    ADD_INCOMING_STREAMS_REQUEST = 18
+    ZERO_CHECKSUM_ACCEPTABLE = 0x8001  # RFC 9653 section 4
+    SUPPORTED_EXTENSIONS = 0x8008  # RFC 5061 section 4.2.7
+    FORWARD_TSN_SUPPORTED = 0xC000  # RFC 3758 section 3.1
+
+
+class CauseCode(enum.IntEnum):
+    """Error causes of RFC 9260 section 3.3.10."""
+
+    INVALID_STREAM_IDENTIFIER = 1
+    MISSING_MANDATORY_PARAMETER = 2
+    STALE_COOKIE = 3
+    OUT_OF_RESOURCE = 4
+    UNRESOLVABLE_ADDRESS = 5
+    UNRECOGNIZED_CHUNK_TYPE = 6
+    INVALID_MANDATORY_PARAMETER = 7
+    UNRECOGNIZED_PARAMETERS = 8
+    NO_USER_DATA = 9
+    COOKIE_RECEIVED_WHILE_SHUTTING_DOWN = 10
+    RESTART_WITH_NEW_ADDRESSES = 11
+    USER_INITIATED_ABORT = 12
+    PROTOCOL_VIOLATION = 13
