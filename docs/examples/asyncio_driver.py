@@ -53,6 +53,7 @@ class AsyncioPeer(asyncio.DatagramProtocol):
                         self.opened.put_nowait(channel_id)
                     case Closed() | Failed():
                         print(self.name, "ended:", event)
+                        self._transport.close()
                         self.over.set()
         if self._timer is not None:
             self._timer.cancel()

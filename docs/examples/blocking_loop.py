@@ -84,6 +84,9 @@ def main() -> None:
         due = min(alice.core.next_timeout(), bob.core.next_timeout())
         for key, _ in selector.select(min(max(due - time.monotonic(), 0), 60)):
             key.data.read()
+    for peer in (alice, bob):
+        peer.socket.close()
+    selector.close()
     print("both ended")
 
 

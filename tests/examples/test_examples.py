@@ -11,15 +11,15 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 
-PRINTED = {
+PRINTED = {  # sorted, since two peers print in whichever order they come
     "echo.py": ["echoed: Hello DataChannel!"],
     "own_signaling.py": ["position, ordered=False: 52.5 N 13.4 E"],
     "chat.py": [
         "alice < hi, this is bob",
         "alice < how are you?",
-        "bob < hi, this is alice",
-        "bob < fine, but I have to go",
         "bob * the other side has left",
+        "bob < fine, but I have to go",
+        "bob < hi, this is alice",
     ],
     "file_transfer.py": ["received photo.bin 3000000 bytes"],
     "port_forward.py": ["HELLO THROUGH TWO PEERS"],
