@@ -167,7 +167,15 @@ def _start(session: Session, pair: Pair, now: float, *, use_candidate: bool, is_
         transaction = Transaction(transaction_id, request, max_requests=1, last_wait=CONSENT_EXPIRY / INITIAL_RTO)
     else:
         transaction = Transaction(transaction_id, request, rto=_compute_rto(session))
-    check = Check(transaction, pair, session.role, priority, use_candidate=use_candidate, is_consent=is_consent)
+    check = Check(
+        transaction,
+        pair,
+        session.role,
+        session.tie_breaker,
+        priority,
+        use_candidate=use_candidate,
+        is_consent=is_consent,
+    )
     session.checks[transaction_id] = check
     session.due.append(check)
     session.next_transaction_at = now + MIN_PACING
@@ -223,14 +231,15 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         session.received += released
         session.counters.datagrams_received += len(released)
         session.counters.bytes_received += sum(map(len, released))
-    # RFC 8445 section 7.2.5.3.4.
-    if session.role is Role.CONTROLLING:
-        nominated = check.use_candidate and check.role is Role.CONTROLLING
-    else:
-        nominated = pair.nominate_on_success
-        pair.nominate_on_success = False
+    # RFC 8445 section 7.2.5.3.4. Whoever answers a check with USE-CANDIDATE has accepted the nomination, whatever our
+    # role has become since.
+    nominated = check.use_candidate or (session.role is Role.CONTROLLED and pair.nominate_on_success)
+    pair.nominate_on_success = False
     if nominated:
         complete(session, pair)
+    elif check.role is not session.role:
+        # The peer has agreed to a role that we have no more. Without another check both might stay controlled.
+        session.check_list.trigger(pair)
     choose(session, now)
 
 
@@ -256,14 +265,15 @@ def _yield_role(session: Session, check: Check, now: float) -> None:
         if not check.is_cancelled and not check.is_consent:
             _fail(session, check, "answered error 487", now)
         return
-    # By what the request said, so that a second answer to an older check does not switch back.
-    if session.role is check.role:
+    pair = check.pair
+    # By what the request said, so that an answer to a check from before the last switch does not switch back.
+    switches = (session.role, session.tie_breaker) == (check.role, check.tie_breaker)
+    if switches:
         session.switch_role(check.role.opposite)
         session.tie_breaker = int.from_bytes(session.random_bytes(8), "big")
-    late = check.is_cancelled and check.pair.state is PairState.SUCCEEDED
-    if not check.is_consent and not late and check.pair.path in session.check_list.pairs:
-        cancel_checks(session, check.pair)
-        session.check_list.trigger(check.pair)
+    if pair.path in session.check_list.pairs and (switches or not check.is_cancelled):
+        cancel_checks(session, pair)
+        session.check_list.trigger(pair)
     choose(session, now)
 
 

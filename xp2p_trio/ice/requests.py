@@ -61,19 +61,30 @@ class Check:
         transaction: its request and timers.
         pair: the pair that it checks.
         role: ours when it was built.
+        tie_breaker: ours when it was built.
         priority: its PRIORITY, which a peer-reflexive candidate found by it will have.
         use_candidate: whether it nominates.
         is_consent: whether it only keeps consent fresh.
         is_cancelled: whether another check of the pair has taken its place (RFC 8445 section 7.3.1.4).
     """
 
-    __slots__ = ("is_cancelled", "is_consent", "pair", "priority", "role", "transaction", "use_candidate")
+    __slots__ = (
+        "is_cancelled",
+        "is_consent",
+        "pair",
+        "priority",
+        "role",
+        "tie_breaker",
+        "transaction",
+        "use_candidate",
+    )
 
     def __init__(
         self,
         transaction: Transaction,
         pair: Pair,
         role: Role,
+        tie_breaker: int,
         priority: int,
         *,
         use_candidate: bool,
@@ -82,6 +93,7 @@ class Check:
         self.transaction = transaction
         self.pair = pair
         self.role = role
+        self.tie_breaker = tie_breaker
         self.priority = priority
         self.use_candidate = use_candidate
         self.is_consent = is_consent
