@@ -14,7 +14,7 @@ from xp2p_trio.peer.state import Input
 KINDS = ("offer", "answer", "pranswer", "rollback")
 
 
-@pytest.mark.parametrize("cell", itertools.product(SignalingState, Side, KINDS), ids=str)
+@pytest.mark.parametrize("cell", list(itertools.product(SignalingState, Side, KINDS)), ids=str)
 def test_signaling(cell):
     state, _side, kind = cell
     if cell in SIGNALING:

@@ -49,12 +49,8 @@ class SignalingStateChanged:
     state: SignalingState
 
 
-Event: TypeAlias = (
-    ServerAddressRequested
-    | LocalCandidateFound
-    | ConnectionStateChanged
-    | GatheringStateChanged
-    | SignalingStateChanged
+LayerEvent: TypeAlias = (
+    ConnectionStateChanged
     | ice.AddressesRequested
     | ice.StateChanged
     | ice.PairSelected
@@ -70,4 +66,9 @@ Event: TypeAlias = (
     | datachannel.ChannelClosed
     | Closed
     | Failed
+)
+"""What a program hears of the layers as they tell it."""
+
+Event: TypeAlias = (
+    ServerAddressRequested | LocalCandidateFound | GatheringStateChanged | SignalingStateChanged | LayerEvent
 )

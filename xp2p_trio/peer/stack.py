@@ -28,7 +28,7 @@ import attrs
 from xp2p_trio import datachannel, dtls, ice, sctp
 from xp2p_trio.errors import Failure, InvalidState, Reason
 from xp2p_trio.peer.configuration import Configuration
-from xp2p_trio.peer.events import ConnectionStateChanged
+from xp2p_trio.peer.events import ConnectionStateChanged, LayerEvent
 from xp2p_trio.peer.negotiation import Agreement
 from xp2p_trio.peer.state import TRANSITIONS, ConnectionState, Input
 from xp2p_trio.sansio import Burst, Closed, Failed, RandomBytes, Timer
@@ -39,8 +39,8 @@ LAST_WORDS_TIME: Final = 1.0
 MESSAGES_A_PASS: Final = 64
 """How many messages move from the channels to SCTP before its free send buffer is looked at again."""
 
-StackEvent: TypeAlias = ice.Event | dtls.Event | sctp.Event | datachannel.Event | ConnectionStateChanged
-"""What the layers tell, as they tell it, and the state of the whole."""
+StackEvent: TypeAlias = LayerEvent | ice.CandidateFound | ice.GatheringCompleted
+"""What a program hears, and what the face above turns into its own words."""
 
 
 class Phase(enum.Enum):
@@ -278,10 +278,14 @@ class Stack:
             for sctp_event in secured.association.take_events():
                 self._observe_sctp(sctp_event, secured, now)
         for channel_event in self.channels.take_events():
-            if not isinstance(channel_event, datachannel.ResetRequested):
-                self._events.append(channel_event)
-            elif secured is not None:
-                secured.association.reset_streams(channel_event.stream_ids, now)
+            match channel_event:
+                case datachannel.ResetRequested(stream_ids):
+                    if secured is not None:
+                        secured.association.reset_streams(stream_ids, now)
+                case Closed() | Failed():
+                    pass
+                case _:
+                    self._events.append(channel_event)
 
     def _observe_ice(self, event: ice.Event, now: float) -> None:
         match event:
