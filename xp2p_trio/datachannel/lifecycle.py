@@ -131,8 +131,8 @@ class Lifecycle:
         elif self.streams.is_associated:
             if record.move(Input.CLOSE) and not record.queued_count:
                 self.begin_reset(record)
-        elif record.held:
-            record.move(Input.CLOSE)
+        elif record.held or record.stream_id is not None:
+            record.move(Input.CLOSE)  # the peer is told once the association is up
         else:
             self.finish(record, Input.ENDED)
 

@@ -15,11 +15,12 @@ lone LF is taken too. Limits: 64 Ki characters, 1,000 lines of 8 Ki characters, 
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Final
 
 from xp2p_trio.errors import SdpError
-from xp2p_trio.sdp.grammar import MAX_LINE_SIZE, TOKEN, decode_integer, is_byte_string, is_protocol, is_word
+from xp2p_trio.sdp.grammar import MAX_LINE_SIZE, TOKEN, decode_integer, is_byte_string, is_protocol, is_word, redacted
 from xp2p_trio.sdp.session import Attribute, Field, MediaSection, Origin, Session
 
 MAX_SIZE: Final = 64 * 1024
@@ -45,13 +46,13 @@ def decode_session(text: str) -> Session:
         try:
             _check_line(line)
         except SdpError as error:
-            raise SdpError(error.reason, line_number=number, line=line) from None
+            raise SdpError(error.reason, line_number=number, line=redacted(line)) from None
     for index, expected in enumerate("vos"):
         if index >= len(lines) or lines[index][1][0] != expected:
             reason = f'expected the line "{expected}="'
             if index >= len(lines):
                 raise SdpError(reason)
-            raise SdpError(reason, line_number=lines[index][0], line=lines[index][1])
+            raise SdpError(reason, line_number=lines[index][0], line=redacted(lines[index][1]))
     if lines[0][1] != "v=0":
         raise SdpError("version is not 0", line_number=lines[0][0], line=lines[0][1])
     return _assemble(lines)
@@ -74,11 +75,11 @@ def encode_session(session: Session) -> str:
         ),
         f"s={session.name}",
     ]
-    lines += [f"{field.kind}={field.value}" for field in session.fields]
+    lines += [str(field) for field in session.fields]
     lines += [str(attribute) for attribute in session.attributes]
     for section in session.media:
         lines.append(str(section))
-        lines += [f"{field.kind}={field.value}" for field in section.fields]
+        lines += [str(field) for field in section.fields]
         lines += [str(attribute) for attribute in section.attributes]
     return "\r\n".join([*lines, ""])
 
@@ -100,7 +101,7 @@ def _assemble(lines: list[tuple[int, str]]) -> Session:
         raise SdpError(f"more than {MAX_MEDIA} media sections", line_number=number, line=line)
     fields, attributes = _decode_block(lines[3 : starts[0] if starts else None])
     media: list[MediaSection] = []
-    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, stop in itertools.pairwise([*starts, len(lines)]):
         number, line = lines[start]
         own_fields, own_attributes = _decode_block(lines[start + 1 : stop])
         try:

@@ -16,6 +16,7 @@ MAX_LINE_SIZE: Final = 8192
 """Characters of one line. The longest that is met in practice is a candidate or a fingerprint of some 300."""
 
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
+_SECRET_LINE: Final = re.compile(r"k=|a=(?:ice-pwd|crypto):")
 _BYTE_STRING: Final = re.compile(r"[^\0\r\n]*")
 _WORD: Final = re.compile(r"[^\0-\x20\x7f]+")
 _PROTOCOL: Final = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+(?:/[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+)*")
@@ -29,6 +30,12 @@ ICE_CHARS: Final = re.compile(r"[A-Za-z0-9+/]+")
 
 VISIBLE: Final = re.compile(r"[!-~]*")
 """RFC 5234 appendix B.1: *VCHAR."""
+
+
+def redacted(line: str) -> str:
+    """The line without the secret that it may hold, fit for an error or a log."""
+    secret = _SECRET_LINE.match(line)
+    return line if secret is None else f"{secret[0]}***"
 
 
 def is_byte_string(text: str) -> bool:

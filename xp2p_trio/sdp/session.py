@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import attrs
 
 from xp2p_trio.errors import InvalidArgument, SdpError
-from xp2p_trio.sdp.grammar import TOKEN, is_byte_string, is_protocol, is_word
-
-_SECRET_ATTRIBUTES: Final = frozenset({"ice-pwd", "crypto"})
+from xp2p_trio.sdp.grammar import TOKEN, is_byte_string, is_protocol, is_word, redacted
 
 
 def _check_text(_instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -43,15 +39,14 @@ class Attribute:
 
     def __repr__(self) -> str:
         """The secret of an `ice-pwd` or `crypto` attribute is left out."""
-        return f"Attribute({self.name!r}, {'***' if self.name in _SECRET_ATTRIBUTES else repr(self.value)})"
+        return f"Attribute({redacted(str(self))!r})"
 
     def __str__(self) -> str:
         return f"a={self.name}" if self.value is None else f"a={self.name}:{self.value}"
 
     def error(self, reason: str) -> SdpError:
         """An error that names this line, without its secret."""
-        line = f"a={self.name}:***" if self.name in _SECRET_ATTRIBUTES else str(self)
-        return SdpError(reason, line_number=self.line_number or None, line=line)
+        return SdpError(reason, line_number=self.line_number or None, line=redacted(str(self)))
 
 
 @attrs.frozen
@@ -68,7 +63,10 @@ class Field:
 
     def __repr__(self) -> str:
         """The key of a `k=` line is left out."""
-        return f"Field({self.kind!r}, {'***' if self.kind == 'k' else repr(self.value)})"
+        return f"Field({redacted(str(self))!r})"
+
+    def __str__(self) -> str:
+        return f"{self.kind}={self.value}"
 
 
 @attrs.frozen
