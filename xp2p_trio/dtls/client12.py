@@ -406,7 +406,6 @@ class ClientHandshake12:
             group=agreed.group,
             srtp_profile=selected.srtp_profile,
             peer_certificate=agreed.identified.peer.certificate,
-            secrets=protection.secrets,
         )
         self._phase = _Answered(protection, session)
         return Step.ADVANCE
@@ -416,6 +415,7 @@ class ClientHandshake12:
         assert isinstance(answered, _Answered)
         result = check_finished(answered.protection, self._transcript, message.body, by_client=False)
         if result is Step.ADVANCE:
+            self._transcript.restart()
             self.session = answered.session
         return result
 

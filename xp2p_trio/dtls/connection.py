@@ -20,6 +20,7 @@ from xp2p_trio.dtls.events import Event, HandshakeCompleted
 from xp2p_trio.dtls.fingerprint import Fingerprint, strongest_fingerprints
 from xp2p_trio.dtls.handshake12 import PROTECTED_EPOCH, Party, Refusal, Session
 from xp2p_trio.dtls.handshaking import Handshaking
+from xp2p_trio.dtls.key_schedule12 import ConnectionSecrets
 from xp2p_trio.dtls.parameters import CipherSuite, ContentType, NamedGroup, Role, SrtpProfile, Version
 from xp2p_trio.dtls.protection import Opener, Sealer
 from xp2p_trio.dtls.record import (
@@ -90,6 +91,7 @@ class Connection:
         "_party",
         "_received",
         "_sealer",
+        "_secrets",
         "_session",
         "_state",
         "_window",
@@ -121,6 +123,7 @@ class Connection:
         self._alert: tuple[int, Alert] | None = None
         self._handshaking: Handshaking | None = None
         self._session: Session | None = None
+        self._secrets: ConnectionSecrets | None = None
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
         self._window = ReplayWindow()
@@ -170,9 +173,9 @@ class Connection:
     @property
     def key_log_lines(self) -> tuple[str, ...]:
         """Lines for an SSLKEYLOGFILE, once connected; none unless the configuration asks for them."""
-        if self._session is None or not self._configuration.key_log:
+        if self._secrets is None or not self._configuration.key_log:
             return ()
-        return (self._session.secrets.key_log_line,)
+        return (self._secrets.key_log_line,)
 
     def export_keying_material(self, label: str, context: bytes | None, length: int) -> bytes:
         """Key material that both ends share and nobody else (RFC 5705).
@@ -186,13 +189,13 @@ class Connection:
             InvalidState: the connection is not connected.
             InvalidArgument: the label is not ASCII, or a length is out of range.
         """
-        if self._state is not State.CONNECTED or self._session is None:
+        if self._state is not State.CONNECTED or self._secrets is None:
             raise InvalidState(f"there is no key material in state {self._state.name}; wait for HandshakeCompleted")
         if not label.isascii() or not label:
             raise InvalidArgument(f"label {label!r} is not ASCII text")
         if length < 0 or (context is not None and len(context) > 0xFFFF):
             raise InvalidArgument("length is negative, or context longer than 65535 bytes")
-        return self._session.secrets.export(label, context, length)
+        return self._secrets.export(label, context, length)
 
     def connect(self, now: float) -> None:
         """Begin: a client queues its ClientHello, a server listens for one.
@@ -282,8 +285,10 @@ class Connection:
                 self._exhaust(f"{self._configuration.record_limit} records were sealed under one key")
         if self._alert is not None and not self._outgoing and len(datagrams) < limit and handshaking is not None:
             epoch, alert = self._alert
-            self._alert = None
             datagrams += handshaking.sealers[epoch].seal(ContentType.ALERT, (encode_alert(alert),))
+            self._alert = None
+            self._handshaking = None  # it was the last word, and with it go the keys
+            self._sealer = None
         return datagrams
 
     def receive(self, datagrams: Sequence[bytes], now: float) -> None:
@@ -431,6 +436,7 @@ class Connection:
         self._sealer = sealer
         self._opener = handshaking.opener
         self._session = session
+        self._secrets = handshaking.secrets
         self._state = State.CONNECTED
         self._events.append(
             HandshakeCompleted(session.version, session.cipher_suite, session.group, session.peer_certificate)
@@ -476,10 +482,16 @@ class Connection:
         self._end(State.FAILED, Failed(Failure("dtls", refusal.reason, refusal.detail)))
 
     def _end(self, state: State, event: Closed | Failed) -> None:
-        if self._handshaking is not None:
-            self._handshaking.stop()
+        handshaking = self._handshaking
+        if handshaking is not None:
+            handshaking.stop()
+            if self._alert is None:
+                self._handshaking = None
+                self._sealer = None
         self._state = state
         self._opener = None
+        if not self._configuration.key_log:
+            self._secrets = None
         self._parked.clear()
         self._parked_size = 0
         self._early.clear()

@@ -81,7 +81,6 @@ class Session:
     group: NamedGroup
     srtp_profile: SrtpProfile | None
     peer_certificate: bytes
-    secrets: ConnectionSecrets
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from xp2p_trio.dtls.client12 import ClientHandshake12
 from xp2p_trio.dtls.flights import SMALLER_DATAGRAMS, Flight, FlightWriter, RetransmitTimer
 from xp2p_trio.dtls.handshake import Fragment, decode_fragments
 from xp2p_trio.dtls.handshake12 import PROTECTED_EPOCH, Party, Refusal, Session
+from xp2p_trio.dtls.key_schedule12 import ConnectionSecrets
 from xp2p_trio.dtls.parameters import HandshakeType, Role
 from xp2p_trio.dtls.protection import Opener, PlaintextSealer, Sealer
 from xp2p_trio.dtls.reassembly import Disposition, Reassembler
@@ -37,6 +38,7 @@ class Handshaking:
         opener: for the peer's protected records, since its change_cipher_spec.
         write_epoch: the newest epoch in which we write.
         session: what was agreed on, once everything is verified.
+        secrets: for exporters and the key log, since our keys.
     """
 
     __slots__ = (
@@ -54,6 +56,7 @@ class Handshaking:
         "_writer",
         "opener",
         "sealers",
+        "secrets",
         "session",
         "write_epoch",
     )
@@ -80,6 +83,7 @@ class Handshaking:
         self.opener: Opener | None = None
         self.write_epoch = 0
         self.session: Session | None = None
+        self.secrets: ConnectionSecrets | None = None
         self._handshake: _Handshake12
         if party.role is Role.CLIENT:
             self._handshake = ClientHandshake12(party)
@@ -202,15 +206,20 @@ class Handshaking:
 
     def _deliver(self, now: float) -> Refusal | None:
         while self.session is None:
-            message = self._reassembler.take_message()
+            reassembler = self._reassembler
+            message = reassembler.take_first_message() if self._is_listening else reassembler.take_message()
             if message is None:
                 break
             refusal = self._handshake.receive_message(message, now)
             if refusal is not None:
                 return refusal
+            if self._is_listening:
+                # A request for a cookie leaves nothing behind, so that nobody can use it up (RFC 6347 section 4.2.1).
+                reassembler.restart()
             protection = self._handshake.protection
             if protection is not None:
                 self.sealers.setdefault(PROTECTED_EPOCH, protection.sealer)
+                self.secrets = protection.secrets
             self.session = self._handshake.session
             if self._handshake.flight is not None:
                 self._begin_flight(now)
@@ -235,7 +244,7 @@ class Handshaking:
         self.write_epoch = max(item.epoch for item in flight)
         self._cue_floor = self._peer_flight_start
         self._peer_flight_start = self._reassembler.next_message_seq
-        if self.session is not None or self._is_stateless:
+        if self.session is not None or self._is_listening:
             # The last flight, and a request for a cookie, are repeated only on demand (RFC 6347 sections 4.2.1, 4.2.4).
             self._timer.begin_final(now)
         else:
@@ -243,7 +252,7 @@ class Handshaking:
             self._listening.stop()
 
     @property
-    def _is_stateless(self) -> bool:
+    def _is_listening(self) -> bool:
         return isinstance(self._handshake, ServerHandshake12) and self._handshake.is_listening
 
     def _repeat(self, now: float) -> None:

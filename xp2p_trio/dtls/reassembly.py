@@ -106,14 +106,28 @@ class Reassembler:
 
     def take_message(self) -> Message | None:
         """The message that is due, once it is whole."""
-        assembly = self._assemblies.get(self.next_message_seq)
+        return self._take(self.next_message_seq)
+
+    def take_first_message(self) -> Message | None:
+        """Any whole message; the one that follows it is due next. For who does not know yet where the peer is."""
+        for message_seq, assembly in self._assemblies.items():
+            if assembly.received == assembly.length:
+                return self._take(message_seq)
+        return None
+
+    def restart(self) -> None:
+        """Forget all, and begin with message 0 again."""
+        self.discard()
+        self.next_message_seq = 0
+
+    def _take(self, message_seq: int) -> Message | None:
+        assembly = self._assemblies.get(message_seq)
         if assembly is None or assembly.received < assembly.length:
             return None
-        message = Message(assembly.handshake_type, self.next_message_seq, b"".join(assembly.pieces))
-        del self._assemblies[self.next_message_seq]
+        del self._assemblies[message_seq]
         self._charged -= assembly.received + _OVERHEAD * len(assembly.pieces)
-        self.next_message_seq += 1
-        return message
+        self.next_message_seq = message_seq + 1
+        return Message(assembly.handshake_type, message_seq, b"".join(assembly.pieces))
 
     def discard(self) -> None:
         """Forget what is not delivered: no message spans a change of keys."""

@@ -218,6 +218,7 @@ class ServerHandshake12:
         listening = self._phase
         assert isinstance(listening, _Listening)
         hello = decode_client_hello(message.body)
+        self._message_seq = message.message_seq  # which is the first one that we answer, or 1 after a cookie
         # Versions count downwards. supported_versions, of a client that also speaks DTLS 1.3, must have ours in it.
         if hello.client_version >> 8 != _DTLS_MAJOR or hello.client_version > Version.DTLS_1_2:
             return _no_common("version", AlertDescription.PROTOCOL_VERSION)
@@ -368,7 +369,6 @@ class ServerHandshake12:
             group=selected.group,
             srtp_profile=selected.srtp_profile,
             peer_certificate=peer.certificate,
-            secrets=keyed.protection.secrets,
         )
         self._phase = _Proved(keyed.protection, session)
         return Step.ADVANCE
@@ -382,6 +382,7 @@ class ServerHandshake12:
         self._transcript.append(message)
         verify_data = compute_verify_data(proved.protection.secrets, self._transcript, by_client=False)
         finished = self._write(HandshakeType.FINISHED, verify_data, PROTECTED_EPOCH)
+        self._transcript.restart()
         self.flight = (FlightItem(0, None), finished)
         self.session = proved.session
         return Step.ADVANCE
