@@ -101,6 +101,8 @@ class Gathering:
         """The earliest of its timers."""
         if not self._clients:
             return math.inf
+        if any(client.is_request_due for client in self._clients.values()):
+            return self._session.now
         earliest = min(client.next_timeout() for client in self._clients.values())
         if self._waiting:
             earliest = min(earliest, max(self._next_query_at, self._session.next_transaction_at))

@@ -90,6 +90,11 @@ class Client:
         return self._is_done
 
     @property
+    def is_request_due(self) -> bool:
+        """Whether `transmit` has something to give."""
+        return not self._is_done and self._transaction is not None and self._transaction.is_due
+
+    @property
     def statistics(self) -> ClientStatistics:
         """A snapshot of the counters."""
         return ClientStatistics(self._requests_sent, self._datagrams_ignored)
@@ -141,7 +146,7 @@ class Client:
         """The request, when it is due."""
         self._now = max(self._now, now)
         transaction = self._transaction
-        if transaction is None or self._is_done or not transaction.is_due or limit < 1:
+        if transaction is None or not self.is_request_due or limit < 1:
             return []
         self._requests_sent += 1
         return [Burst(self._local, self._server, [transaction.take_request(self._now)])]
