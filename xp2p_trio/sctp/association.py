@@ -487,6 +487,7 @@ class Association:
                     context.dropped_unexpected += 1
                 else:
                     block.rto.measured(rtt)
+                    block.outbound.rto_measured(now)
                     block.errors = 0
                     if not block.outbound.outstanding.chunks:
                         block.outbound.expirations = 0
@@ -592,6 +593,9 @@ class Association:
             block.inbound.sack_due = True
         if block.outbound.t3.expire(now):
             block.outbound.handle_t3(now)
+            # Retransmitted chunks give no measurement (Karn), so that a backed-off RTO would stay; a HEARTBEAT ends
+            # that (RFC 9260 section 6.3.3).
+            context.add_control(block.heartbeat.measure(now))
         if block.stream_reset.timer.expire(now) and block.stream_reset.handle_timeout(now):
             block.errors += 1
         if block.heartbeat.answer_timer.expire(now):

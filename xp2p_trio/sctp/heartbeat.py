@@ -40,12 +40,16 @@ class Heartbeat:
         self.interval_timer.stop()
         self.answer_timer.stop()
 
-    def send(self, now: float, rto: float) -> bytes:
-        """A HEARTBEAT chunk, whose answer is due within `rto`."""
+    def measure(self, now: float) -> bytes:
+        """A HEARTBEAT chunk for the round-trip time alone; that it stays unanswered is no error."""
         self._nonce = self._random_bytes(_NONCE_SIZE)
         self._sent_at = now
-        self.answer_timer.start(now + rto)
         return encode_heartbeat(self._nonce)
+
+    def send(self, now: float, rto: float) -> bytes:
+        """A HEARTBEAT chunk, whose answer is due within `rto`."""
+        self.answer_timer.start(now + rto)
+        return self.measure(now)
 
     def answered(self, information: bytes, now: float) -> float:
         """Take what a HEARTBEAT ACK carries.

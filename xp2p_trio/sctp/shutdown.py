@@ -25,7 +25,6 @@ def begin(context: Context, now: float) -> None:
     """Stop taking data, and end once all is acknowledged."""
     if context.state == State.ESTABLISHED:
         context.state = State.SHUTDOWN_PENDING
-        context.t5.start(now + _GUARD_RTOS * context.configuration.rto_max)
         advance(context, now)
 
 
@@ -42,6 +41,7 @@ def advance(context: Context, now: float) -> None:
     block.heartbeat.stop()
     if context.state == State.SHUTDOWN_PENDING:
         context.state = State.SHUTDOWN_SENT
+        context.t5.start(now + _GUARD_RTOS * context.configuration.rto_max)
     else:
         context.state = State.SHUTDOWN_ACK_SENT
     _send(context, now)
@@ -95,8 +95,6 @@ def receive_shutdown(context: Context, value: bytes, now: float) -> None:
         context.t2_expirations = 0
         _send(context, now)
         return
-    if context.state != State.SHUTDOWN_RECEIVED:
-        context.t5.start(now + _GUARD_RTOS * context.configuration.rto_max)
     context.state = State.SHUTDOWN_RECEIVED
     advance(context, now)
 

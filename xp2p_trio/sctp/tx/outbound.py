@@ -333,6 +333,8 @@ class Outbound:
         return True
 
     def _cumulative_moved(self, cumulative_tsn_ack: int, acked_size: int, flight_size: int, now: float) -> None:
+        if acked_size and self.expirations:
+            self.rto.progressed()
         timed = self._timed_tsn
         if timed is not None and (cumulative_tsn_ack - timed) & _MASK < 0x80000000:
             self._timed_tsn = None
@@ -382,6 +384,10 @@ class Outbound:
         self._forward_tsn_due = self.outstanding.is_front_abandoned  # RFC 3758 section 3.5, A5
         if self.outstanding.chunks:
             self.t3.start(now + self.rto.rto)
+
+    def rto_measured(self, now: float) -> None:
+        """The RTO may have come down; T3-rtx does not wait longer than that."""
+        self.t3.deadline = min(self.t3.deadline, now + self.rto.rto) if self.t3.is_running else math.inf
 
     def expire_messages(self, now: float) -> None:
         """Give up messages whose lifetime is over and that have not been sent to their end."""

@@ -19,14 +19,14 @@ class RetransmissionTimeout:
         rto: the timeout, doubled as often as it expired without a measurement since.
     """
 
-    __slots__ = ("_maximum", "_minimum", "_rttvar", "rto", "srtt")
+    __slots__ = ("_base", "_maximum", "_minimum", "_rttvar", "rto", "srtt")
 
     def __init__(self, *, initial: float, minimum: float, maximum: float) -> None:
         self._minimum = minimum
         self._maximum = maximum
         self._rttvar = 0.0
         self.srtt: float | None = None
-        self.rto = initial
+        self.rto = self._base = initial
 
     def measured(self, rtt: float) -> None:
         """Take a round-trip time in seconds that is not ambiguous (rules C2, C3, C6, C7)."""
@@ -37,8 +37,16 @@ class RetransmissionTimeout:
             self._rttvar += _BETA * (abs(self.srtt - rtt) - self._rttvar)
             self.srtt += _ALPHA * (rtt - self.srtt)
         variation = max(self._rttvar, _GRANULARITY)
-        self.rto = min(max(self.srtt + 4 * variation, self._minimum), self._maximum)
+        self.rto = self._base = min(max(self.srtt + 4 * variation, self._minimum), self._maximum)
 
     def expired(self) -> None:
         """Back off (section 6.3.3, E2)."""
         self.rto = min(2 * self.rto, self._maximum)
+
+    def progressed(self) -> None:
+        """The peer has acknowledged data after an expiration: the path works, and the back-off ends.
+
+        RFC 9260 section 6.3.3 would wait for a measurement, which retransmitted chunks never give; the association
+        asks for one with a HEARTBEAT at every expiration, so that an RTO that is too short does not last.
+        """
+        self.rto = self._base
