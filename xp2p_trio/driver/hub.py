@@ -219,6 +219,7 @@ class Hub:
         except OSError as error:
             logger.warning("no candidate on the chosen address: %s", error)
         if configuration.ice_servers:
-            self.start_soon(provide_servers, self.core, self.engine, configuration.ice_servers)
+            servers, patience = configuration.ice_servers, configuration.ice.gathering_timeout
+            self.start_soon(provide_servers, self.core, self.engine, servers, patience)
         else:
             self.core.end_of_local_addresses(trio.current_time())
