@@ -16,31 +16,37 @@ READY = "ready"
 
 @final
 class Wire:
-    """Lines to the other process."""
+    """Lines to the other process, each for the connection whose number it begins with."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
         self._buffer = bytearray()
+        self._lines: list[str] = []
         self._lock = trio.Lock()
 
     async def send(self, line: str) -> None:
         async with self._lock:
             await self._stream.send_all(line.encode() + b"\n")
 
-    async def receive(self) -> str:
-        while (end := self._buffer.find(b"\n")) < 0:
+    async def receive(self, prefix: str) -> str:
+        """The rest of the next line that begins so; those of other connections are kept."""
+        while True:
+            for index, line in enumerate(self._lines):
+                if line.startswith(prefix):
+                    del self._lines[index]
+                    return line.removeprefix(prefix)
             data = await self._stream.receive_some()
             if not data:
                 raise trio.EndOfChannel
             self._buffer += data
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line.decode()
+            *lines, rest = self._buffer.split(b"\n")
+            self._lines += [line.decode() for line in lines]
+            self._buffer = rest
 
 
 @final
 class Signaling(trio.abc.Channel[str]):
-    """The signaling of one connection: the wire's lines that bear its number; those of earlier ones are stale."""
+    """The signaling of one connection."""
 
     def __init__(self, wire: Wire, number: int) -> None:
         self._wire = wire
@@ -50,10 +56,7 @@ class Signaling(trio.abc.Channel[str]):
         await self._wire.send(self._prefix + value)
 
     async def receive(self) -> str:
-        while True:
-            line = await self._wire.receive()
-            if line.startswith(self._prefix):
-                return line.removeprefix(self._prefix)
+        return await self._wire.receive(self._prefix)
 
     async def aclose(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -91,8 +94,7 @@ async def run_a(wire: Wire, plan: workload.Plan) -> None:
     opens: list[float] = []
     figures: dict[str, Any] = {}
     for index in range(plan.opens):
-        while await wire.receive() != READY:
-            pass  # what was left over from the connection before
+        await wire.receive(f"{READY} {index}")
         async with xp2p_trio.connect(Signaling(wire, index), initiator=True) as pc:
             start = workload.now()
             channel = pc.create_data_channel("open")
@@ -121,7 +123,7 @@ async def serve_channel(channel: xp2p_trio.DataChannel) -> None:
 async def run_b(wire: Wire, plan: workload.Plan) -> None:
     for index in range(plan.opens):
         async with xp2p_trio.connect(Signaling(wire, index), initiator=False) as pc, trio.open_nursery() as nursery:
-            await wire.send(READY)
+            await wire.send(f"{READY} {index}")
             async for channel in pc.incoming_channels:
                 nursery.start_soon(serve_channel, channel)
 
