@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from tests.interop.peer import Candidate, ChannelInfo, ChannelSpec, SdpType, Traits
+from tests.interop.peer import Candidate, ChannelInfo, ChannelSpec, RefusedError, SdpType, Traits
 from tests.interop.peers.pattern import Digest, make_message
-from xp2p_trio import ConnectionState, DataChannel, PeerConnection, open_peer_connection
+from xp2p_trio import ConnectionFailed, ConnectionState, DataChannel, PeerConnection, open_peer_connection
 from xp2p_trio.datachannel import ChannelState
 from xp2p_trio.peer import IceCandidate, SessionDescription
 
@@ -39,7 +39,10 @@ class OurChannel:
 
     async def wait_open(self) -> None:
         """Until it is open."""
-        await self.channel.wait_open()
+        try:
+            await self.channel.wait_open()
+        except ConnectionFailed as exc:
+            raise RefusedError from exc
 
     async def send(self, message: str | bytes) -> None:
         """Send one message."""
@@ -98,7 +101,10 @@ class OurPeer:
 
     async def accept(self) -> OurChannel:
         """The next channel that the other side opened."""
-        return OurChannel(await self.pc.incoming_channels.accept())
+        try:
+            return OurChannel(await self.pc.incoming_channels.accept())
+        except ConnectionFailed as exc:
+            raise RefusedError from exc
 
     async def create_offer(self) -> str:
         """Make an offer and apply it."""

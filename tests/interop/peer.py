@@ -52,12 +52,18 @@ class Candidate:
     mid: str | None = None
 
 
+class RefusedError(Exception):
+    """The connection failed, and with it the wait; the cause is the implementation's own error, if it has one."""
+
+
 class Channel(Protocol):
     """One data channel of one side."""
 
     @property
     def info(self) -> ChannelInfo: ...
-    async def wait_open(self) -> None: ...
+    async def wait_open(self) -> None:
+        """Until this side says open; `RefusedError` where it can tell that it never will."""
+
     async def send(self, message: str | bytes) -> None: ...
     async def receive(self) -> str | bytes: ...
     async def send_many(self, *, seed: int, count: int, sizes: Sequence[int]) -> None:
@@ -83,7 +89,7 @@ class Peer(Protocol):
 
     async def create_channel(self, spec: ChannelSpec) -> Channel: ...
     async def accept(self) -> Channel:
-        """The next channel that the other side opened."""
+        """The next channel that the other side opened; `RefusedError` where it can tell that none ever will."""
         ...
 
     async def create_offer(self) -> str: ...

@@ -21,8 +21,9 @@ import trio
 from tests.interop.foreign import Children, open_foreign_peer, require
 from tests.interop.locate import PEERS
 from tests.interop.ours import open_our_peer
-from tests.interop.peer import Channel, ChannelSpec, Mangle, Peer, SdpType, negotiating
+from tests.interop.peer import Channel, ChannelSpec, Mangle, Peer, RefusedError, SdpType, negotiating
 from tests.interop.peers.pattern import Digest, make_bytes, make_message
+from xp2p_trio import FingerprintMismatch
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
 
@@ -343,14 +344,23 @@ async def test_wrong_fingerprint(children: Children, pair: tuple[str, str], offe
         seen_as: dict[SdpType, Mangle] = {"answer" if victim == "offerer" else "offer": corrupt_fingerprints}
         deceived, other = (roles.offerer, roles.answerer) if victim == "offerer" else (roles.answerer, roles.offerer)
         async with negotiating(roles.offerer, roles.answerer, seen_as=seen_as), trio.open_nursery() as nursery:
+            refusals: list[RefusedError] = []
 
             async def expect_nothing(peer: Peer) -> None:
-                arrived = await peer.accept()
-                pytest.fail(f"{peer.name} got a channel over an unverified connection: {arrived.info}")
+                try:
+                    arrived = await peer.accept()
+                except RefusedError as exc:
+                    refusals.append(exc)
+                else:
+                    pytest.fail(f"{peer.name} got a channel over an unverified connection: {arrived.info}")
 
             async def expect_not_open() -> None:
-                await one.wait_open()
-                pytest.fail(f"{roles.offerer.name} opened a channel over an unverified connection")
+                try:
+                    await one.wait_open()
+                except RefusedError as exc:
+                    refusals.append(exc)
+                else:
+                    pytest.fail(f"{roles.offerer.name} opened a channel over an unverified connection")
 
             nursery.start_soon(expect_nothing, other)
             nursery.start_soon(expect_nothing, deceived)
@@ -358,4 +368,7 @@ async def test_wrong_fingerprint(children: Children, pair: tuple[str, str], offe
             with trio.fail_after(20):
                 assert await deceived.wait_gone() in ("failed", "closed")
             await trio.sleep(0.3)
+            if deceived.name == "ours":
+                assert refusals
+                assert all(isinstance(refusal.__cause__, FingerprintMismatch) for refusal in refusals)
             nursery.cancel_scope.cancel("refused, as it should be")
