@@ -9,6 +9,7 @@ from xp2p_trio.sansio import Closed, Failed, RandomBytes, Timer
 from xp2p_trio.sctp.configuration import Configuration
 from xp2p_trio.sctp.control_block import ControlBlock
 from xp2p_trio.sctp.events import Event
+from xp2p_trio.sctp.messages import Message
 from xp2p_trio.sctp.state import State
 from xp2p_trio.sctp.tx import SendQueue
 from xp2p_trio.sctp.wire import Cause, CauseCode, encode_abort, encode_common_header, with_checksum
@@ -44,19 +45,27 @@ class Context:
         is_shutdown_wanted: whether `shutdown` was called before the association was established.
         events: news.
         replies: whole packets that wait to leave.
+        parting: messages that had arrived when the association ended, for the reader.
+        former_block: the TCB that has ended, for the statistics.
+        bytes_received, bytes_sent, packets_received, packets_sent, data_chunks_received: see `Statistics`.
+        messages_abandoned, messages_received, messages_sent: see `Statistics`.
         dropped_malformed, dropped_checksum, dropped_tag, dropped_unexpected: see `Statistics`.
     """
 
     __slots__ = (
         "block",
+        "bytes_received",
+        "bytes_sent",
         "configuration",
         "cookie",
         "cookie_secret",
+        "data_chunks_received",
         "dropped_checksum",
         "dropped_malformed",
         "dropped_tag",
         "dropped_unexpected",
         "events",
+        "former_block",
         "has_ended",
         "is_cookie_echo_due",
         "is_init_due",
@@ -66,6 +75,12 @@ class Context:
         "local_port",
         "local_tag",
         "max_message_size",
+        "messages_abandoned",
+        "messages_received",
+        "messages_sent",
+        "packets_received",
+        "packets_sent",
+        "parting",
         "queue",
         "random_bytes",
         "remote_port",
@@ -111,6 +126,16 @@ class Context:
         self.is_shutdown_wanted = False
         self.events: list[Event] = []
         self.replies: list[bytes] = []
+        self.parting: list[Message] = []
+        self.former_block: ControlBlock | None = None
+        self.bytes_received = 0
+        self.bytes_sent = 0
+        self.packets_received = 0
+        self.packets_sent = 0
+        self.data_chunks_received = 0
+        self.messages_received = 0
+        self.messages_sent = 0
+        self.messages_abandoned = 0
         self.dropped_malformed = 0
         self.dropped_checksum = 0
         self.dropped_tag = 0
@@ -127,8 +152,12 @@ class Context:
     def reply(self, verification_tag: int, *chunks: bytes) -> None:
         """Send a packet of its own; it carries its checksum whatever was negotiated (RFC 9653 section 5.2)."""
         if len(self.replies) < _MOST_REPLIES:
-            header = encode_common_header(self.local_port, self.remote_port, verification_tag)
-            self.replies.append(with_checksum(header + b"".join(chunks)))
+            self.replies.append(self.build_packet(verification_tag, *chunks))
+
+    def build_packet(self, verification_tag: int, *chunks: bytes) -> bytes:
+        """A packet with its checksum."""
+        header = encode_common_header(self.local_port, self.remote_port, verification_tag)
+        return with_checksum(header + b"".join(chunks))
 
     def add_control(self, chunk: bytes) -> None:
         """Bundle a chunk into the next packet, if there is a peer and not too much waits."""
@@ -144,7 +173,12 @@ class Context:
         for timer in (self.t1, self.t2, self.t5):
             timer.stop()
         self.is_init_due = self.is_cookie_echo_due = self.is_shutdown_due = False
-        self.block = None
+        block = self.block
+        if block is not None:
+            self.parting += block.inbound.take()
+            block.outbound.outstanding.clear()
+            self.former_block = block
+            self.block = None
         self.cookie = b""
         self.queue.clear()
         self.events.append(event)
@@ -159,6 +193,14 @@ class Context:
         if block is not None:
             del self.replies[:]  # The ABORT answers everything.
             self.reply(block.remote_tag, encode_abort((cause,)))
+
+    def drain_abandoned(self) -> None:
+        """Turn the messages that the TCB gave up into events."""
+        block = self.block
+        if block is not None and block.outbound.abandoned:
+            self.messages_abandoned += len(block.outbound.abandoned)
+            self.events += block.outbound.abandoned
+            block.outbound.abandoned.clear()
 
     def violated(self, detail: str) -> None:
         """The peer broke the protocol: ABORT and the end (RFC 9260 section 3.3.10.13)."""

@@ -48,9 +48,10 @@ def connect(context: Context, now: float) -> None:
     context.t1.start(now + context.configuration.t1_timeout)
 
 
-def encode_our_init(context: Context) -> bytes:
-    """The INIT chunk of this association, the same whenever it is sent."""
-    return encode_init(_our_init(context, context.local_tag, context.local_initial_tsn), ChunkType.INIT)
+def build_init_packet(context: Context) -> bytes:
+    """The INIT of this association, the same whenever it is sent, alone under a verification tag of 0."""
+    init = _our_init(context, context.local_tag, context.local_initial_tsn)
+    return context.build_packet(0, encode_init(init, ChunkType.INIT))
 
 
 def _our_init(context: Context, tag: int, tsn: int) -> Init:

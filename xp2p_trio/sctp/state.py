@@ -52,6 +52,12 @@ _ACCEPTED: Final[dict[State, set[ChunkType]]] = {
     | {ChunkType.SHUTDOWN, ChunkType.SHUTDOWN_ACK, ChunkType.SHUTDOWN_COMPLETE},
 }
 
+RECEIVING: Final = frozenset(state for state, chunk_types in _ACCEPTED.items() if ChunkType.DATA in chunk_types)
+"""States in which data arrives."""
+
+SENDING: Final = frozenset({State.ESTABLISHED, State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED})
+"""States in which data leaves, and is acknowledged."""
+
 
 def _disposition(state: State, chunk_type: ChunkType) -> Disposition:
     if chunk_type in _ACCEPTED[state]:

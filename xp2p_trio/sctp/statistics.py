@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from xp2p_trio.sctp.context import Context
+
 
 @attrs.frozen
 class Statistics:
@@ -61,3 +63,40 @@ class Statistics:
     dropped_checksum: int
     dropped_tag: int
     dropped_unexpected: int
+
+
+def take_statistics(context: Context) -> Statistics:
+    """The statistics of an association; those of its TCB outlive it."""
+    block = context.block or context.former_block
+    configuration = context.configuration
+    outbound = None if block is None else block.outbound
+    inbound = None if block is None else block.inbound
+    return Statistics(
+        srtt=None if block is None else block.rto.srtt,
+        rto=configuration.rto_initial if block is None else block.rto.rto,
+        cwnd=0 if outbound is None else outbound.congestion.cwnd,
+        ssthresh=0 if outbound is None else outbound.congestion.ssthresh,
+        flight_size=0 if outbound is None else outbound.outstanding.flight_size,
+        peer_rwnd=0 if outbound is None else outbound.peer_rwnd,
+        a_rwnd=configuration.receive_window if inbound is None else inbound.a_rwnd,
+        buffered_size=context.queue.unacknowledged_size,
+        received_size=0 if inbound is None else inbound.reassembly.charged,
+        packets_sent=context.packets_sent,
+        packets_received=context.packets_received,
+        bytes_sent=context.bytes_sent,
+        bytes_received=context.bytes_received,
+        data_chunks_sent=0 if outbound is None else outbound.sent_chunks,
+        data_chunks_received=context.data_chunks_received,
+        messages_sent=context.messages_sent,
+        messages_received=context.messages_received,
+        messages_abandoned=context.messages_abandoned,
+        retransmitted_chunks=0 if outbound is None else outbound.retransmitted_chunks,
+        fast_retransmits=0 if outbound is None else outbound.fast_retransmits,
+        timeouts=0 if outbound is None else outbound.timeouts,
+        duplicate_chunks=0 if inbound is None else inbound.duplicates,
+        refused_chunks=0 if inbound is None else inbound.refused,
+        dropped_malformed=context.dropped_malformed,
+        dropped_checksum=context.dropped_checksum,
+        dropped_tag=context.dropped_tag,
+        dropped_unexpected=context.dropped_unexpected,
+    )

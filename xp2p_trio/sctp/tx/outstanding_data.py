@@ -281,6 +281,13 @@ class OutstandingData:
             tsn = following
         return ForwardTsn(tsn, tuple(skipped.items()))
 
+    def clear(self) -> None:
+        """Forget everything: the association is over."""
+        self.chunks.clear()
+        self.lost.clear()
+        self._gap_ranges.clear()
+        self.flight_size = 0
+
     def _renege(self, tsn: int) -> None:
         """The peer has taken back what it had acknowledged (section 6.2.1, D iii)."""
         chunk = self.chunks.get(tsn)

@@ -35,6 +35,11 @@ class PacketBuilder:
         """Number of the packet that the next chunk would most likely go into, counted from 0."""
         return len(self.packets)
 
+    @property
+    def has_spare_packet(self) -> bool:
+        """Whether a chunk of any size finds room, if need be in a packet of its own."""
+        return len(self.packets) + bool(self.chunks) < self.limit
+
     def add(self, chunk: bytes) -> bool:
         """Put a padded chunk into the open packet or the next one; False if `limit` forbids."""
         size = len(chunk)
