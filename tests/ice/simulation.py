@@ -284,6 +284,22 @@ class World:
         assert ours.remote.address == theirs.local.address
 
 
+def snapshot(agent: Agent) -> tuple[Any, ...]:
+    """All that can be seen of an agent but its counters."""
+    return (
+        agent.state,
+        agent.role,
+        agent.local_candidates,
+        agent.remote_candidates,
+        agent.selected_pair,
+        agent.pair_report,
+        agent.round_trip_time,
+        agent.next_timeout(),
+        tuple(agent.take_events()),
+        tuple(agent.take_received()),
+    )
+
+
 def random_network(source: random.Random, loss: float, jitter: float = 0.2, duplicates: float = 0.1) -> Fate:
     """Loses, delays, reorders and duplicates at random."""
 

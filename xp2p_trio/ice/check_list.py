@@ -104,7 +104,10 @@ class CheckList:
                 best = pair
         if best is not None:
             return best
-        busy = {pair.foundation for pair in self.pairs.values() if pair.state is PairState.IN_PROGRESS}
+        # RFC 8445 waits for the end of a check before it thaws its like: 39.5 s, when the agent has given up long since.
+        # One that had to be repeated holds them no more.
+        waited_for = (p for p in self.pairs.values() if p.state is PairState.IN_PROGRESS and not p.is_overdue)
+        busy = {pair.foundation for pair in waited_for}
         for pair in self.pairs.values():
             if pair.state is PairState.FROZEN and pair.foundation not in busy:
                 best = pair if best is None or pair.priority > best.priority else best

@@ -67,7 +67,9 @@ def start_check(session: Session, now: float) -> None:
 
 def start_consent_check(session: Session, now: float) -> None:
     """Ask whether the peer still consents, each time in a transaction of its own, sent once (RFC 7675 section 5.1)."""
-    if session.selected is not None:
+    if now < session.next_transaction_at:
+        session.consent.check.start(session.next_transaction_at)
+    elif session.selected is not None:
         session.counters.consent_checks_sent += 1
         _start(session, session.selected, now, use_candidate=False, is_consent=True)
         session.consent.schedule(now, session.random_bytes)
@@ -90,6 +92,7 @@ def take_requests(session: Session, now: float, limit: int) -> list[tuple[Path, 
         if not transaction.is_due or transaction.transaction_id not in session.checks:
             continue
         check.pair.requests_sent += 1
+        check.pair.is_overdue = transaction.requests_sent > 0
         session.counters.requests_sent += 1
         if check.is_consent and check.pair is session.selected:
             session.consent.note_request(now)

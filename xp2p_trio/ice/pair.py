@@ -83,13 +83,14 @@ class Pair:
 
     The check leaves from the base of the local candidate. What RFC 8445 section 7.2.5.3.2 calls the valid pair differs
     from it only in the local candidate, which is the mapped address: both share this record, `valid_local` is that
-    candidate, and from then on the priority is the valid pair's.
+    candidate, and from then on the priority is the valid pair's. `is_overdue` says that its check had to be repeated.
     """
 
     __slots__ = (
         "failure",
         "foundation",
         "is_nominated",
+        "is_overdue",
         "last_answer",
         "local",
         "nominate_on_success",
@@ -112,6 +113,7 @@ class Pair:
         self.foundation = (local.candidate.foundation, remote.foundation)
         self.valid_local: Candidate | None = None
         self.is_nominated = False
+        self.is_overdue = False
         self.nominate_on_success = False
         self.last_answer = -math.inf
         self.round_trip_time: float | None = None

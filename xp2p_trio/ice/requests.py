@@ -154,7 +154,7 @@ def authenticate_request(
     if username is None:
         return BAD_REQUEST
     ours, colon, theirs = username.text.partition(":")
-    if not colon or not hmac.compare_digest(ours.encode(), local.username_fragment.encode()):
+    if not colon or ":" in theirs or not hmac.compare_digest(ours.encode(), local.username_fragment.encode()):
         return UNAUTHENTICATED
     if remote is not None and not hmac.compare_digest(theirs.encode(), remote.username_fragment.encode()):
         return UNAUTHENTICATED
