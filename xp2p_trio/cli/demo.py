@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import trio
 
-from xp2p_trio import dtls, ice, sctp
+from xp2p_trio import datachannel, dtls, ice, sctp
 from xp2p_trio.cli.options import configuration
 from xp2p_trio.cli.outcome import DemoFailed
 from xp2p_trio.cli.timeline import Timeline
@@ -35,14 +35,15 @@ async def demo(options: argparse.Namespace) -> None:
         open_peer_connection(config) as bob,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(_narrate, alice, timeline)
-        nursery.start_soon(_serve, bob, nursery)
         channel = alice.create_data_channel("demo")
+        is_told = trio.Event()
+        nursery.start_soon(_narrate, alice, channel, timeline, is_told)
+        nursery.start_soon(_serve, bob, nursery)
         _negotiate(alice, bob, timeline)
         nursery.start_soon(_trickle, alice, bob)
         nursery.start_soon(_trickle, bob, alice)
         await channel.wait_open()
-        timeline.tell("DCEP", f"channel {channel.id} open", repr(channel.label))
+        await is_told.wait()
         await _echo(channel, options.messages, timeline)
         await _bulk(channel, options.size * 2**20, timeline)
         _tell_retransmissions((alice, bob), timeline)
@@ -69,8 +70,8 @@ async def _trickle(pc: PeerConnection, other: PeerConnection) -> None:
     other.add_ice_candidate(None)
 
 
-async def _narrate(pc: PeerConnection, timeline: Timeline) -> None:
-    """Tell what one side goes through; the other goes through the same."""
+async def _narrate(pc: PeerConnection, channel: DataChannel, timeline: Timeline, is_told: trio.Event) -> None:
+    """Tell what one side goes through until its channel is open; the other goes through the same."""
     hosts: list[str] = []
     is_connected = False
     async for event in pc.events:
@@ -89,6 +90,9 @@ async def _narrate(pc: PeerConnection, timeline: Timeline) -> None:
             case sctp.AssociationEstablished() as up:
                 checksum = "zero checksum" if up.zero_checksum_sent and up.zero_checksum_accepted else "CRC-32C"
                 timeline.tell("SCTP", "established", f"{up.outbound_streams} streams, {checksum}")
+            case datachannel.ChannelOpened():
+                timeline.tell("DCEP", f"channel {channel.id} open", repr(channel.label))
+                is_told.set()
             case _:
                 pass
 

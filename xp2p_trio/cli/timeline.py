@@ -17,8 +17,8 @@ class Timeline:
     """Lines with the milliseconds since it was made."""
 
     def __init__(self) -> None:
-        self._start = trio.current_time()
         self._write = _writer(sys.stdout)
+        self._start = trio.current_time()
 
     def tell(self, who: str, what: str, details: str = "") -> None:
         """Print what happened just now."""
