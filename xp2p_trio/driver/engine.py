@@ -52,6 +52,7 @@ class Engine:
         self._woken = trio.Event()
         self._pump_deadline = math.inf
         self._sends = 0
+        self._is_lingering = False
         self._is_over = False
 
     @property
@@ -92,9 +93,8 @@ class Engine:
         while not self._blocked and (bursts := self._core.transmit(now, MAX_BURST)):
             for burst in bursts:
                 self._transmit(burst)
-        if self._publish():
-            self.stop()
-        elif self._blocked or self._core.next_timeout() < self._pump_deadline:
+        self._hand_on()
+        if self._blocked or self._core.next_timeout() < self._pump_deadline:
             self._woken.set()
 
     def stop(self) -> None:
@@ -105,6 +105,10 @@ class Engine:
             self._woken.set()
             for socket in self._sockets.values():
                 socket.close()
+
+    def _hand_on(self) -> None:
+        if self._publish():
+            self.stop()
 
     def _transmit(self, burst: Burst) -> None:
         socket = self._sockets.get(burst.local)
@@ -124,7 +128,10 @@ class Engine:
             now = trio.current_time()
             for burst in bursts:
                 core.receive(burst, now)
-            self.flush()
+            if self._is_lingering:
+                self._hand_on()  # the pump is about to send
+            else:
+                self.flush()
 
     async def _pump(self) -> None:
         while not self._is_over:
@@ -145,11 +152,13 @@ class Engine:
 
     async def _linger(self, seen: int) -> None:
         """Let the program put more messages beside the first: they will share packets."""
+        self._is_lingering = True
         for _ in range(MAX_LINGER):
             if self._sends == seen:
-                return
+                break
             seen = self._sends
             await trio.lowlevel.checkpoint()
+        self._is_lingering = False
 
     async def _unblock(self) -> None:
         try:
