@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
+from typing import final
 
 import trio
 
@@ -14,7 +16,7 @@ from xp2p_trio.cli.options import configuration
 from xp2p_trio.cli.outcome import DemoFailed
 from xp2p_trio.cli.timeline import Timeline
 from xp2p_trio.driver import DataChannel, PeerConnection, open_peer_connection
-from xp2p_trio.peer import GatheringState, GatheringStateChanged, LocalCandidateFound, SessionDescription
+from xp2p_trio.peer import Event, GatheringState, GatheringStateChanged, LocalCandidateFound, SessionDescription
 from xp2p_trio.sansio import Address
 
 MESSAGE_SIZE = 64 * 1024
@@ -36,14 +38,14 @@ async def demo(options: argparse.Namespace) -> None:
         trio.open_nursery() as nursery,
     ):
         channel = alice.create_data_channel("demo")
-        is_told = trio.Event()
-        nursery.start_soon(_narrate, alice, channel, timeline, is_told)
+        narrator = Narrator(alice, channel, timeline)
+        nursery.start_soon(narrator.run)
         nursery.start_soon(_serve, bob, nursery)
         _negotiate(alice, bob, timeline)
         nursery.start_soon(_trickle, alice, bob)
         nursery.start_soon(_trickle, bob, alice)
         await channel.wait_open()
-        await is_told.wait()
+        await narrator.is_done.wait()
         await _echo(channel, options.messages, timeline)
         await _bulk(channel, options.size * 2**20, timeline)
         _tell_retransmissions((alice, bob), timeline)
@@ -70,29 +72,47 @@ async def _trickle(pc: PeerConnection, other: PeerConnection) -> None:
     other.add_ice_candidate(None)
 
 
-async def _narrate(pc: PeerConnection, channel: DataChannel, timeline: Timeline, is_told: trio.Event) -> None:
-    """Tell what one side goes through until its channel is open; the other goes through the same."""
-    hosts: list[str] = []
-    is_connected = False
-    async for event in pc.events:
+@final
+class Narrator:
+    """Tells what one side goes through until its channel is open; the other goes through the same."""
+
+    def __init__(self, pc: PeerConnection, channel: DataChannel, timeline: Timeline) -> None:
+        self._pc = pc
+        self._channel = channel
+        self._timeline = timeline
+        self._candidates: list[str] = []
+        self._is_connected = False
+        self.is_done = trio.Event()
+
+    async def run(self) -> None:
+        """Tell each event as soon as it is known."""
+        while True:
+            self._tell(await self._pc.events.receive())
+            with contextlib.suppress(trio.WouldBlock):
+                while True:
+                    self._tell(self._pc.events.receive_nowait())
+
+    def _tell(self, event: Event) -> None:
+        tell = self._timeline.tell
         match event:
             case LocalCandidateFound(candidate):
-                hosts.append(f"{candidate.address} {candidate.type}")
+                self._candidates.append(f"{candidate.address} {candidate.type}")
             case GatheringStateChanged(GatheringState.COMPLETE):
-                timeline.tell("alice", f"gathered {len(hosts)} candidate{'s'[: len(hosts) != 1]}", ", ".join(hosts))
-            case ice.PairSelected(pair) if not is_connected:
-                is_connected = True
-                timeline.tell("ICE", "connected", _path(pair, pc.ice_agent.round_trip_time))
+                count = len(self._candidates)
+                tell("alice", f"gathered {count} candidate{'s'[: count != 1]}", ", ".join(self._candidates))
+            case ice.PairSelected(pair) if not self._is_connected:
+                self._is_connected = True
+                tell("ICE", "connected", _path(pair, self._pc.ice_agent.round_trip_time))
             case dtls.HandshakeCompleted(version, cipher_suite):
                 name = cipher_suite.name.removeprefix("TLS_").replace("_WITH_", "_").replace("_", "-")
                 number = version.name.removeprefix("DTLS_").replace("_", ".")
-                timeline.tell("DTLS", f"{number} established", f"{name}, fingerprints match")
+                tell("DTLS", f"{number} established", f"{name}, fingerprints match")
             case sctp.AssociationEstablished() as up:
                 checksum = "zero checksum" if up.zero_checksum_sent and up.zero_checksum_accepted else "CRC-32C"
-                timeline.tell("SCTP", "established", f"{up.outbound_streams} streams, {checksum}")
+                tell("SCTP", "established", f"{up.outbound_streams} streams, {checksum}")
             case datachannel.ChannelOpened():
-                timeline.tell("DCEP", f"channel {channel.id} open", repr(channel.label))
-                is_told.set()
+                tell("DCEP", f"channel {self._channel.id} open", repr(self._channel.label))
+                self.is_done.set()
             case _:
                 pass
 

@@ -46,14 +46,28 @@ class Feed(trio.abc.ReceiveChannel[T]):
             trio.EndOfChannel: nothing more will come.
             trio.ClosedResourceError: you closed the feed.
         """
-        await trio.lowlevel.checkpoint()
-        while not self._items:
-            if self._is_closed:
-                raise trio.ClosedResourceError("you closed this feed")
-            if self._is_ended:
-                raise trio.EndOfChannel
-            await self._readers.park()
-        return self._items.popleft()
+        if self._items or self._is_ended or self._is_closed:
+            await trio.lowlevel.checkpoint()
+        while True:
+            try:
+                return self.receive_nowait()
+            except trio.WouldBlock:
+                await self._readers.park()
+
+    def receive_nowait(self) -> T:
+        """Take the next item if there is one.
+
+        Raises:
+            trio.WouldBlock: there is none yet.
+            trio.EndOfChannel, trio.ClosedResourceError: as `receive`.
+        """
+        if self._items:
+            return self._items.popleft()
+        if self._is_closed:
+            raise trio.ClosedResourceError("you closed this feed")
+        if self._is_ended:
+            raise trio.EndOfChannel
+        raise trio.WouldBlock
 
     async def aclose(self) -> None:
         """Stop listening."""

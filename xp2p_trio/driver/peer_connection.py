@@ -13,6 +13,7 @@ import trio
 from xp2p_trio import ice
 from xp2p_trio.datachannel import ChannelParameters
 from xp2p_trio.driver.channel import DataChannel
+from xp2p_trio.driver.feed import Feed
 from xp2p_trio.driver.hub import Hub
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.state import StateValue
@@ -88,7 +89,7 @@ class PeerConnection:
         self.local_candidates: trio.abc.ReceiveChannel[IceCandidate] = hub.candidates
         self.outgoing_signals: trio.abc.ReceiveChannel[Signal] = hub.signals
         self.incoming_channels = ChannelListener(hub)
-        self.events: trio.abc.ReceiveChannel[Event] = hub.events
+        self.events: Feed[Event] = hub.events
 
     def __repr__(self) -> str:
         return f"<PeerConnection {self.state.value.name.lower()}>"
