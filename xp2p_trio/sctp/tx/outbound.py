@@ -168,9 +168,12 @@ class Outbound:
                 # RFC 9260 section 7.2.4, rule 3: one packet leaves whatever the window says.
                 is_free = self._fast_packet_due and builder.number == first_packet and chunk.size <= builder.room
                 if not is_free and (outstanding.flight_size >= self.congestion.cwnd or chunk.length > self.peer_rwnd):
+                    self._is_window_used = True
                     break
             elif chunk.length > self.peer_rwnd:
                 self._is_probing = True
+            if outstanding.flight_size + chunk.size >= self.congestion.cwnd:
+                chunk.ask_for_sack()  # RFC 7053: nothing more may leave before one; a delayed one could meet the RTO
             if not builder.add(chunk.data):
                 return
             outstanding.mark_sent_again(tsn, self._packet_number + builder.number)

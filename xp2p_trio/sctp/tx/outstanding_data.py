@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from xp2p_trio.sctp.tx.send_queue import QueuedMessage, SendQueue
-from xp2p_trio.sctp.wire import ForwardTsn, GapAckBlock
+from xp2p_trio.sctp.wire import IMMEDIATE, ForwardTsn, GapAckBlock
 
 MISS_INDICATIONS: Final = 3
 """Reports of a TSN as missing that mark it as lost (section 7.2.4)."""
@@ -72,6 +72,11 @@ class SentChunk:
         self.misses = 0
         self.retransmissions = 0
         self.is_fast_retransmitted = False
+
+    def ask_for_sack(self) -> None:
+        """Set the I bit, which makes the peer acknowledge at once (RFC 7053 section 4)."""
+        data = self.data
+        self.data = data[:1] + bytes((data[1] | IMMEDIATE,)) + data[2:]
 
     @property
     def is_abandoned(self) -> bool:
