@@ -189,7 +189,8 @@ class Handshaking:
                 self._counters.renegotiations_ignored += 1
             return None
         is_protected = self.opener is not None
-        if is_protected and epoch < PROTECTED_EPOCH and not is_stale:
+        is_strange = self._is_listening and fragment.handshake_type != HandshakeType.CLIENT_HELLO
+        if is_strange or (is_protected and epoch < PROTECTED_EPOCH and not is_stale):
             self._counters.fragments_refused += 1
             return None
         match self._reassembler.add(fragment):

@@ -25,6 +25,8 @@ from xp2p_trio.dtls.record import MAX_PLAINTEXT_SIZE, MAX_SEQUENCE_NUMBER, RECOR
 
 TAG_SIZE = 16
 EXPLICIT_NONCE_SIZE = 8
+NONCE_SIZE = 12
+"""An IV of that size is XORed; a shorter one is completed by the explicit part."""
 
 Aead: TypeAlias = AESGCM | ChaCha20Poly1305
 
@@ -54,7 +56,7 @@ class Sealer:
     def __init__(self, aead: Aead, iv: bytes, *, epoch: int, sequence_number: int = 0, limit: int) -> None:
         self._encrypt = aead.encrypt
         self._iv = iv
-        self._explicit = isinstance(aead, AESGCM)
+        self._explicit = len(iv) < NONCE_SIZE
         self._iv_number = int.from_bytes(iv, "big")
         self.epoch = epoch
         self.sequence_number = sequence_number
@@ -144,7 +146,7 @@ class Opener:
     def __init__(self, aead: Aead, iv: bytes, *, epoch: int) -> None:
         self._decrypt = aead.decrypt
         self._iv = iv
-        self._explicit = isinstance(aead, AESGCM)
+        self._explicit = len(iv) < NONCE_SIZE
         self._iv_number = int.from_bytes(iv, "big")
         self.epoch = epoch
         self.minimum_size = TAG_SIZE + (EXPLICIT_NONCE_SIZE if self._explicit else 0)

@@ -1,0 +1,75 @@
+"""An alert that nothing vouches for ends nothing by itself."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.dtls.duo import Duo, connected, failure, make_client, make_server
+from tests.dtls.forgery import record
+from xp2p_trio import dtls
+from xp2p_trio.dtls.handshaking import ALERT_GRACE
+from xp2p_trio.dtls.parameters import ContentType
+from xp2p_trio.errors import Reason
+
+ALERTS = [bytes((level, description)) for level in (1, 2) for description in (0, 10, 40, 42, 90, 255)]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_at_each_step(alert: bytes) -> None:
+    for step in range(6):
+        duo = Duo()
+        duo.begin()
+        for index in range(8):
+            if index == step:
+                for end in (duo.client, duo.server):
+                    end.receive([record(ContentType.ALERT, alert)], duo.now)
+            duo.step()
+        duo.run(lambda duo=duo: duo.is_connected)
+        assert duo.is_connected
+        duo.echo()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_alert_before_every_datagram_and_loss(seed: int) -> None:
+    """It does not help to repeat it, as long as the peer is heard within the grace."""
+    generator = random.Random(seed)
+    duo = Duo(fate=lambda index, from_client, datagram: [(0.0, datagram)] if generator.random() > 0.1 else [])
+    duo.begin()
+    while not duo.is_connected:
+        for end in (duo.client, duo.server):
+            end.receive([record(ContentType.ALERT, b"\x02\x28")], duo.now)
+        assert duo.step()
+    duo.echo()
+
+
+def test_established() -> None:
+    duo = connected()
+    for alert in ALERTS:
+        for epoch in range(3):
+            duo.server.receive([record(ContentType.ALERT, alert, epoch=epoch, sequence_number=77)], duo.now)
+    assert duo.server.statistics.alerts_ignored == len(ALERTS)
+    duo.echo()
+
+
+def test_peer_that_really_gave_up() -> None:
+    """It stays silent after its alert, and is believed then, long before all repetitions are over."""
+    client = make_client()
+    client.connect(0.0)
+    client.receive([record(ContentType.ALERT, b"\x02\x28")], 0.0)
+    assert client.state is dtls.State.CONNECTING
+    while client.state is dtls.State.CONNECTING:
+        client.handle_timeout(client.next_timeout())
+        client.transmit(0.0, 10)
+    event = failure(client, client.take_events())
+    assert event.failure.reason is Reason.ALERT_RECEIVED
+    assert "handshake_failure" in event.failure.detail
+    assert client.next_timeout() == float("inf")
+
+
+def test_grace_is_measured_in_simulated_time() -> None:
+    server = make_server()
+    server.connect(0.0)
+    server.receive([record(ContentType.ALERT, b"\x02\x28")], 10.0)
+    assert server.next_timeout() == 10.0 + ALERT_GRACE

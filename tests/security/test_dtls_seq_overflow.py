@@ -1,0 +1,21 @@
+"""At the end of the numbers under a key the association ends; nothing wraps."""
+
+from __future__ import annotations
+
+from tests.dtls.duo import connected, failure
+from xp2p_trio import dtls
+from xp2p_trio.errors import Reason
+
+
+def test_association_ends_at_the_limit() -> None:
+    duo = connected(dtls.Configuration(record_limit=10))  # number 0 was Finished
+    client = duo.client
+    for _ in range(10):
+        client.send([b"x"], duo.now)
+        assert len(client.transmit(duo.now, 100)) == 1
+    assert client.state is dtls.State.CONNECTED
+    client.send([b"y", b"z"], duo.now)
+    assert client.transmit(duo.now, 100) == []
+    event = failure(client, client.take_events())
+    assert event.failure.reason is Reason.LIMIT_EXCEEDED
+    assert client.transmit(duo.now, 100) == []
