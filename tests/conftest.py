@@ -1,8 +1,11 @@
-"""Hypothesis profiles of the whole suite: HYPOTHESIS_PROFILE=night looks longer, =ci is the same every time."""
+"""Hypothesis profiles of the whole suite, chosen by HYPOTHESIS_PROFILE.
+
+"ci" is the same every time, "quick" does not shrink what it finds, "night" looks longer.
+"""
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 _COMMON = {
     "deadline": None,  # the machines that run this are shared; hangs are the business of pytest-timeout
@@ -11,5 +14,6 @@ _COMMON = {
 }
 settings.register_profile("default", max_examples=50, stateful_step_count=40, **_COMMON)
 settings.register_profile("ci", max_examples=50, stateful_step_count=40, derandomize=True, **_COMMON)
+settings.register_profile("quick", phases=[Phase.explicit, Phase.reuse, Phase.generate], **_COMMON)
 settings.register_profile("night", max_examples=2000, stateful_step_count=100, **_COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

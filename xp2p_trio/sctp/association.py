@@ -139,7 +139,7 @@ class Association:
     def send(self, items: Sequence[OutgoingMessage], now: float) -> None:
         """Queue messages: all of them or none.
 
-        `send_room` says how many bytes fit. A single message larger than the buffer is taken when nothing else waits.
+        While there is any `send_room` a batch is taken whole, so that one larger than the buffer passes as well.
 
         Raises:
             InvalidArgument: no data, a stream or payload protocol identifier out of range.
@@ -151,7 +151,6 @@ class Association:
             raise InvalidState(f"send() in state {context.state.name} after the end was asked for")
         block = context.block
         streams = context.configuration.outbound_streams if block is None else block.outbound_streams
-        size = 0
         for message in items:
             if not message.data:
                 raise InvalidArgument("a message without data; RFC 8831 section 6.6 sends one byte with an empty PPID")
@@ -159,10 +158,8 @@ class Association:
                 raise InvalidArgument(f"stream {message.stream_id}, where there are {streams}")
             if not 0 <= message.ppid <= _MASK:
                 raise InvalidArgument(f"payload protocol identifier {message.ppid}, where it has 32 bits")
-            size += len(message.data)
-        waiting = context.queue.unacknowledged_size
-        if waiting and waiting + size > context.configuration.send_buffer_size:
-            raise InvalidState(f"send() of {size} bytes with room for {self.send_room}; wait until send_room allows it")
+        if items and not self.send_room:
+            raise InvalidState("send() with a full send buffer; wait until send_room is above 0")
         context.queue.add(items, now)
         context.messages_sent += len(items)
 
@@ -195,7 +192,7 @@ class Association:
 
     @property
     def send_room(self) -> int:
-        """Bytes that `send` takes now."""
+        """Bytes that the send buffer has left; `send` takes a batch while this is above 0."""
         context = self._context
         return max(context.configuration.send_buffer_size - context.queue.unacknowledged_size, 0)
 

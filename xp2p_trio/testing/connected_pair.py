@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from xp2p_trio.testing.link import Link
-from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy
 from xp2p_trio.testing.network import Network
+from xp2p_trio.testing.peers import network_of_two
 
 if TYPE_CHECKING:
     from xp2p_trio.driver import PeerConnection
@@ -41,11 +41,7 @@ async def connected_pair(
     from xp2p_trio.driver import connect, signaling_pair  # imports trio, which the rest of this package does without
 
     if network is None:
-        network = Network(seed=seed, link=link, monitors=[ConsentSpy(), AmplificationSpy()])
-        network.host("alice", "192.0.2.1", "2001:db8::1")
-        network.host("bob", "192.0.2.2", "2001:db8::2")
-        if back is not None:
-            network.set_link("bob", "alice", back)
+        network = network_of_two(seed=seed, link=link, back=back)
     to_bob, to_alice = signaling_pair()
     async with (
         connect(to_bob, initiator=True, config=alice, network=network.host("alice")) as one,

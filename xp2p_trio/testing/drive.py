@@ -108,15 +108,17 @@ class _Run:
             bursts: list[Burst] = self._call(name, layer.transmit, self._now, TRANSMIT_LIMIT)
             for burst in bursts:
                 self._network.send(burst, self._now)
-            events = layer.take_events() if self._on_events is not None else []
-            if self._on_events is not None and events:
-                self._on_events(name, events, self._now)
-            moved = moved or bool(bursts or events)
+                moved = True
         for burst in self._network.deliver(self._now):
             name_there = self._hosts.get(burst.local[0])
             if name_there is not None:
                 self._call(name_there, self._layers[name_there].receive, burst, self._now)
                 moved = True
+        if self._on_events is not None:
+            for name, layer in self._layers.items():
+                if events := layer.take_events():
+                    self._on_events(name, events, self._now)
+                    moved = True
         return moved
 
     def _expire(self, name: str, layer: BurstLayer) -> None:

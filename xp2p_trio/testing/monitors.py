@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, final
 
 from xp2p_trio.errors import DecodeError
@@ -72,9 +72,13 @@ class ConsentSpy:
     """Nothing but STUN leaves for an address that has not answered an authenticated check in the last 30 seconds.
 
     The spy has no passwords: it takes an answer with a matching transaction and an integrity attribute for authentic.
+
+    Args:
+        ip_addresses: of the hosts to watch; None watches all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ip_addresses: Collection[str] | None = None) -> None:
+        self._ip_addresses = ip_addresses
         self._checks = _AnsweredChecks()
 
     def sent(self, burst: Burst, now: float) -> None:
@@ -84,6 +88,8 @@ class ConsentSpy:
             InvariantBroken: the datagram had no consent.
         """
         path = burst.local, burst.remote
+        if self._ip_addresses is not None and burst.local[0] not in self._ip_addresses:
+            return
         for datagram in burst.datagrams:
             if _is_stun(datagram):
                 message = _decoded(datagram)
@@ -111,12 +117,16 @@ class AmplificationSpy:
     Counted by path until an authenticated check has been answered on it: answers to requests stay within the bytes and
     the number of what came, and unanswered checks within `UNANSWERED_CHECKS_SIZE`.
 
+    Args:
+        ip_addresses: of the hosts to watch; None watches all.
+
     Attributes:
         received_size: bytes delivered, by (local, remote).
         sent_size: bytes sent, by (local, remote).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ip_addresses: Collection[str] | None = None) -> None:
+        self._ip_addresses = ip_addresses
         self.received_size: Counter[_Path] = Counter()
         self.sent_size: Counter[_Path] = Counter()
         self._received: Counter[_Path] = Counter()
@@ -141,6 +151,8 @@ class AmplificationSpy:
         path = burst.local, burst.remote
         self.sent_size[path] += sum(map(len, burst.datagrams))
         if path in self._checks.answered_at:
+            return
+        if self._ip_addresses is not None and burst.local[0] not in self._ip_addresses:
             return
         for datagram in burst.datagrams:
             message = _decoded(datagram) if _is_stun(datagram) else None

@@ -162,6 +162,10 @@ class Network:
 
         return random_bytes
 
+    def add_monitor(self, monitor: Monitor) -> None:
+        """Let this one watch as well, from now on."""
+        self._monitors.append(monitor)
+
     def send(self, burst: Burst, now: float) -> None:
         """Take the datagrams of a sender, as it sees them.
 

@@ -13,6 +13,20 @@ from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy
 from xp2p_trio.testing.network import Network
 
 
+def network_of_two(*, seed: int, link: Link | None, back: Link | None) -> Network:
+    """The hosts "alice" and "bob", with an IPv4 and an IPv6 address each, both watched by the monitors."""
+    network = Network(seed=seed, link=link)
+    watched = {
+        *network.host("alice", "192.0.2.1", "2001:db8::1").ip_addresses,
+        *network.host("bob", "192.0.2.2", "2001:db8::2").ip_addresses,
+    }
+    network.add_monitor(ConsentSpy(watched))
+    network.add_monitor(AmplificationSpy(watched))
+    if back is not None:
+        network.set_link("bob", "alice", back)
+    return network
+
+
 @final
 class Peers:
     """`alice`, who offers, and `bob`, who answers, each a `peer.Connection` on the host of its name.
@@ -46,11 +60,7 @@ class Peers:
         bob: peer.Configuration | None = None,
         now: float = 0.0,
     ) -> None:
-        self.network = Network(seed=seed, link=link, monitors=[ConsentSpy(), AmplificationSpy()])
-        self.network.host("alice", "192.0.2.1", "2001:db8::1")
-        self.network.host("bob", "192.0.2.2", "2001:db8::2")
-        if back is not None:
-            self.network.set_link("bob", "alice", back)
+        self.network = network_of_two(seed=seed, link=link, back=back)
         self.now = now
         self.alice = peer.Connection(alice, random_bytes=self.network.random_bytes("alice"))
         self.bob = peer.Connection(bob, random_bytes=self.network.random_bytes("bob"))
