@@ -34,7 +34,9 @@ async def forward(
     async def handle(local: trio.SocketStream) -> None:
         await splice(local, pc.open_stream("tcp"))
 
-    await trio.serve_tcp(handle, port, host="127.0.0.1", task_status=task_status)
+    listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    task_status.started(listeners)
+    await trio.serve_listeners(handle, listeners)
 
 
 async def shout(stream: trio.SocketStream) -> None:

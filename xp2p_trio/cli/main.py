@@ -41,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         trio.run(_run, COMMANDS[options.command], options)
-    except BaseException as error:  # noqa: BLE001 - judge raises what it does not know
+    except BaseException as error:  # noqa: BLE001, ASYNC103 - judge raises what it does not know
         code, message = judge(error)
         print(f"xp2p-trio {options.command}: {message}", file=sys.stderr)
-        return code
+        return code  # noqa: ASYNC104 - the process ends here
     return ExitCode.OK
 
 

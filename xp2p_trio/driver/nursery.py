@@ -34,7 +34,7 @@ async def hidden_nursery(
             try:
                 yield nursery
                 await close()
-            except BaseException as exc:  # noqa: BLE001 - raised again below, outside of the nursery
+            except BaseException as exc:  # noqa: BLE001, ASYNC103 - raised again below, outside of the nursery
                 error = exc
                 crashed_first = nursery.cancel_scope.cancel_called
                 abort()
