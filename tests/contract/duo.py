@@ -208,6 +208,7 @@ class Duo:
             if arriving:
                 other.incoming(arriving, self.now)
             moved |= bool(items)
+            moved |= bool(end.news(other, self.now))  # pulling may have been the last thing to do
         return moved
 
     def settle(self, limit: int = LIMIT) -> None:

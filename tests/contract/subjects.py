@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tests.contract.duo import BurstEnd, Duo, End, Item, random_bytes
-from xp2p_trio import datachannel, dtls, ice, sctp, stun
+from xp2p_trio import datachannel, dtls, ice, peer, sctp, stun
 from xp2p_trio.sansio import Address, Burst, Closed
 
 Make: TypeAlias = Callable[[int], Duo]
@@ -216,9 +216,105 @@ def channel_mux(seed: int) -> Duo:
     return Duo(left, right, is_lossy=False)
 
 
+class SctpEnd(End):
+    """An association."""
+
+    ready_events = (sctp.AssociationEstablished,)
+
+    def start(self, now: float) -> None:
+        self.layer.connect(now)
+
+    def close(self, now: float) -> None:
+        self.layer.shutdown(now)
+
+    def send(self, payload: bytes, now: float) -> None:
+        self.layer.send(
+            [
+                sctp.OutgoingMessage(1, 53, payload),
+                sctp.OutgoingMessage(2, 53, payload[::-1] * 30, ordered=False),
+                sctp.OutgoingMessage(3, 51, payload, max_retransmits=0),
+            ],
+            now,
+        )
+
+    def taken(self) -> list[Any]:
+        return list(self.layer.take_received())
+
+
+def sctp_association(seed: int) -> Duo:
+    """Two associations that connect at once, as WebRTC has it."""
+    source = random_bytes(seed)
+
+    def end(name: str) -> SctpEnd:
+        return SctpEnd(
+            sctp.Association(
+                sctp.Configuration(),
+                local_port=5000,
+                remote_port=5000,
+                max_message_size=262144,
+                random_bytes=source(name),
+            )
+        )
+
+    return Duo(end("left"), end("right"))
+
+
+class PeerEnd(BurstEnd):
+    """The whole stack; signaling is instantaneous."""
+
+    ready_events = (datachannel.ChannelOpened,)
+
+    def __init__(self, layer: peer.Connection, address: Address, other_address: Address) -> None:
+        super().__init__(layer)
+        self.address = address
+        self.other_address = other_address
+        self.other: PeerEnd = self
+        self.offers = False
+        self.channel_id = 0
+
+    def start(self, now: float) -> None:
+        self.channel_id = self.layer.create_data_channel(datachannel.ChannelParameters("one"), now)
+        if self.offers:
+            other = self.other.layer
+            other.set_remote_description(self.layer.set_local_description(None, now), now)
+            self.layer.set_remote_description(other.set_local_description(None, now), now)
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if isinstance(event, ice.AddressesRequested):
+            self.layer.add_local_address(self.address, now)
+            self.layer.end_of_local_addresses(now)
+        elif isinstance(event, peer.LocalCandidateFound):
+            other.layer.add_ice_candidate(event.candidate, now)
+        elif event == peer.GatheringStateChanged(peer.GatheringState.COMPLETE):
+            other.layer.add_ice_candidate(None, now)
+
+    def noise(self, data: bytes) -> Item:
+        return Burst(self.other_address, self.address, [data])
+
+    def is_counted(self, data: bytes) -> bool:
+        return not (data and 20 <= data[0] <= 63)  # parked: see `IceEnd`
+
+    def send(self, payload: bytes, now: float) -> None:
+        self.layer.send([(self.channel_id, payload), (self.channel_id, ""), (self.channel_id, "zwölf")], now)
+
+    def taken(self) -> list[Any]:
+        return list(self.layer.take_received())
+
+
+def peer_connection(seed: int) -> Duo:
+    """Two whole stacks with one address and one channel each."""
+    source = random_bytes(seed)
+    alice = PeerEnd(peer.Connection(random_bytes=source("alice")), ALICE, BOB)
+    bob = PeerEnd(peer.Connection(random_bytes=source("bob")), BOB, ALICE)
+    alice.other, bob.other, alice.offers = bob, alice, True
+    return Duo(alice, bob)
+
+
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
     "dtls.Connection": dtls_connection,
     "ice.Agent": ice_agent,
+    "sctp.Association": sctp_association,
     "datachannel.ChannelMux": channel_mux,
+    "peer.Connection": peer_connection,
 }
