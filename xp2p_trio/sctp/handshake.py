@@ -19,6 +19,7 @@ from xp2p_trio.sctp.state_cookie import (
     encode_state_cookie,
 )
 from xp2p_trio.sctp.wire import (
+    CHUNK_HEADER_SIZE,
     COMMON_HEADER_SIZE,
     COOKIE_ACK,
     EDMID_DTLS,
@@ -32,7 +33,6 @@ from xp2p_trio.sctp.wire import (
     encode_cookie_echo,
     encode_error,
     encode_init,
-    encode_parameter,
 )
 
 _SMALLEST_WINDOW: Final = 1500  # RFC 9260 section 3.3.2
@@ -131,7 +131,7 @@ def _reportable(unrecognized: tuple[bytes, ...]) -> tuple[bytes, ...]:
     reported: list[bytes] = []
     room = _MOST_UNRECOGNIZED_SIZE
     for parameter in unrecognized:
-        room -= len(encode_parameter(0, parameter))
+        room -= len(parameter) + CHUNK_HEADER_SIZE
         if room < 0:
             break
         reported.append(parameter)

@@ -38,7 +38,7 @@ from xp2p_trio.sctp.wire.packet import (
     decode_parameters,
     encode_chunk,
     encode_common_header,
-    encode_parameter,
+    encode_parameters,
 )
 from xp2p_trio.sctp.wire.reconfig import (
     OtherRequest,
@@ -105,7 +105,7 @@ __all__ = [
     "encode_heartbeat",
     "encode_heartbeat_ack",
     "encode_init",
-    "encode_parameter",
+    "encode_parameters",
     "encode_reconfig",
     "encode_sack",
     "encode_shutdown",

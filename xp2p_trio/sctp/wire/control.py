@@ -18,7 +18,7 @@ from struct import Struct
 from typing import Final
 
 from xp2p_trio.errors import DecodeError
-from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameter
+from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameters
 from xp2p_trio.sctp.wire.types import ChunkType, ParameterType
 
 _TSN: Final = Struct("!I")
@@ -55,7 +55,7 @@ def decode_shutdown(value: bytes) -> int:
 
 def encode_heartbeat(information: bytes) -> bytes:
     """A HEARTBEAT chunk."""
-    return encode_chunk(ChunkType.HEARTBEAT, 0, encode_parameter(ParameterType.HEARTBEAT_INFO, information))
+    return encode_chunk(ChunkType.HEARTBEAT, 0, encode_parameters([(ParameterType.HEARTBEAT_INFO, information)]))
 
 
 def encode_heartbeat_ack(value: bytes) -> bytes:

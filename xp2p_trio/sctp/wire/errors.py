@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameter
+from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameters
 from xp2p_trio.sctp.wire.types import CauseCode, ChunkType
 
 REFLECTED: Final = 0x01
@@ -67,4 +67,4 @@ def encode_error(causes: Sequence[Cause]) -> bytes:
 
 
 def _encode_causes(causes: Sequence[Cause]) -> bytes:
-    return b"".join(encode_parameter(cause.code, cause.information) for cause in causes)
+    return encode_parameters((cause.code, cause.information) for cause in causes)

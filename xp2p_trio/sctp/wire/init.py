@@ -33,7 +33,7 @@ from typing import Final
 import attrs
 
 from xp2p_trio.errors import DecodeError
-from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameter
+from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameters
 from xp2p_trio.sctp.wire.types import ChunkType, ParameterType
 
 EDMID_DTLS: Final = 1
@@ -135,16 +135,15 @@ def decode_init(value: bytes) -> Init:
 
 def encode_init(init: Init, chunk_type: ChunkType) -> bytes:
     """An INIT or INIT ACK chunk. Each of `unrecognized` becomes an Unrecognized Parameter."""
-    parts = [
-        _FIELDS.pack(init.initiate_tag, init.a_rwnd, init.outbound_streams, init.inbound_streams, init.initial_tsn)
-    ]
+    fields = _FIELDS.pack(init.initiate_tag, init.a_rwnd, init.outbound_streams, init.inbound_streams, init.initial_tsn)
+    parameters: list[tuple[int, bytes]] = []
     if init.state_cookie is not None:
-        parts.append(encode_parameter(ParameterType.STATE_COOKIE, init.state_cookie))
+        parameters.append((ParameterType.STATE_COOKIE, init.state_cookie))
     if init.supported_extensions:
-        parts.append(encode_parameter(ParameterType.SUPPORTED_EXTENSIONS, bytes(sorted(init.supported_extensions))))
+        parameters.append((ParameterType.SUPPORTED_EXTENSIONS, bytes(sorted(init.supported_extensions))))
     if init.forward_tsn_supported:
-        parts.append(encode_parameter(ParameterType.FORWARD_TSN_SUPPORTED, b""))
+        parameters.append((ParameterType.FORWARD_TSN_SUPPORTED, b""))
     if init.edmid is not None:
-        parts.append(encode_parameter(ParameterType.ZERO_CHECKSUM_ACCEPTABLE, _EDMID.pack(init.edmid)))
-    parts.extend(encode_parameter(ParameterType.UNRECOGNIZED_PARAMETER, whole) for whole in init.unrecognized)
-    return encode_chunk(chunk_type, 0, b"".join(parts))
+        parameters.append((ParameterType.ZERO_CHECKSUM_ACCEPTABLE, _EDMID.pack(init.edmid)))
+    parameters.extend((ParameterType.UNRECOGNIZED_PARAMETER, whole) for whole in init.unrecognized)
+    return encode_chunk(chunk_type, 0, fields + encode_parameters(parameters))

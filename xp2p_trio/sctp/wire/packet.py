@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
@@ -96,7 +97,10 @@ def encode_chunk(chunk_type: int, flags: int, value: bytes) -> bytes:
     return _CHUNK_HEADER.pack(chunk_type, flags, length) + value + _PADDING[length & 3]
 
 
-def encode_parameter(parameter_type: int, value: bytes) -> bytes:
-    """A parameter or an error cause with its padding."""
-    length = CHUNK_HEADER_SIZE + len(value)
-    return _PARAMETER_HEADER.pack(parameter_type, length) + value + _PADDING[length & 3]
+def encode_parameters(parameters: Iterable[tuple[int, bytes]]) -> bytes:
+    """Parameters or error causes. The padding of the last one is not theirs but the chunk's (RFC 9260 section 3.2)."""
+    encoded = b""
+    for parameter_type, value in parameters:
+        length = CHUNK_HEADER_SIZE + len(value)
+        encoded += _PADDING[len(encoded) & 3] + _PARAMETER_HEADER.pack(parameter_type, length) + value
+    return encoded

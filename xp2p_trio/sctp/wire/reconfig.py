@@ -36,7 +36,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from xp2p_trio.errors import DecodeError
-from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameter
+from xp2p_trio.sctp.wire.packet import decode_parameters, encode_chunk, encode_parameters
 from xp2p_trio.sctp.wire.types import ChunkType, ParameterType
 
 _REQUEST: Final = Struct("!III")
@@ -130,14 +130,13 @@ def decode_reconfig(value: bytes) -> tuple[Reconfiguration, ...]:
 
 def encode_reconfig(*parameters: OutgoingResetRequest | Response) -> bytes:
     """A RE-CONFIG chunk."""
-    return encode_chunk(ChunkType.RE_CONFIG, 0, b"".join(map(_encode_parameter, parameters)))
+    return encode_chunk(ChunkType.RE_CONFIG, 0, encode_parameters(map(_value, parameters)))
 
 
-def _encode_parameter(parameter: OutgoingResetRequest | Response) -> bytes:
+def _value(parameter: OutgoingResetRequest | Response) -> tuple[int, bytes]:
     if isinstance(parameter, Response):
-        return encode_parameter(
-            ParameterType.RECONFIGURATION_RESPONSE, _RESPONSE.pack(parameter.response_number, parameter.result)
-        )
+        value = _RESPONSE.pack(parameter.response_number, parameter.result)
+        return ParameterType.RECONFIGURATION_RESPONSE, value
     numbers = _REQUEST.pack(parameter.request_number, parameter.response_number, parameter.last_assigned_tsn)
     stream_ids = pack(f"!{len(parameter.stream_ids)}H", *parameter.stream_ids)
-    return encode_parameter(ParameterType.OUTGOING_SSN_RESET_REQUEST, numbers + stream_ids)
+    return ParameterType.OUTGOING_SSN_RESET_REQUEST, numbers + stream_ids
