@@ -111,7 +111,9 @@ def handle_timeouts(session: Session, now: float) -> None:
             session.due.append(check)
         elif transaction.is_timed_out:
             del session.checks[transaction_id]
-            if not check.is_cancelled and not check.is_consent:
+            if check.is_cancelled:
+                _forget_unchecked(session, check.pair)
+            elif not check.is_consent:
                 _fail(session, check, "timed out", now)
 
 
@@ -244,6 +246,13 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         # The peer has agreed to a role that we have no more. Without another check both might stay controlled.
         session.check_list.trigger(pair)
     choose(session, now)
+
+
+def _forget_unchecked(session: Session, pair: Pair) -> None:
+    """Drop a pair that was given up for a nominated one and has not answered to the end (RFC 8445 section 8.1.2)."""
+    is_idle = not any(check.pair is pair for check in session.checks.values())
+    if session.check_list.is_completed and pair.state is PairState.IN_PROGRESS and is_idle:
+        session.check_list.pairs.pop(pair.path, None)
 
 
 def _fail(session: Session, check: Check, why: str, now: float) -> None:

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from typing import Final, final
 
-from xp2p_trio.errors import Failure, Reason
+from xp2p_trio.errors import Failure, InvalidArgument, Reason
 from xp2p_trio.ice.candidates import Foundations, LocalCandidate
 from xp2p_trio.ice.check_list import CheckList
 from xp2p_trio.ice.configuration import Configuration
@@ -118,10 +118,11 @@ class Session:
 
     def draw_transaction_id(self) -> bytes:
         """96 random bits that no check on its way has (RFC 8489 section 5)."""
-        transaction_id = self.random_bytes(12)
-        while transaction_id in self.checks:
+        for _ in range(16):
             transaction_id = self.random_bytes(12)
-        return transaction_id
+            if transaction_id not in self.checks:
+                return transaction_id
+        raise InvalidArgument("random_bytes repeats itself: 16 transaction ids in a row are in use")
 
     def answer(self, path: Path, response: bytes) -> None:
         """Queue an answer."""
