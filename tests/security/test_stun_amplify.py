@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import ipaddress
 
 from tests.ice.simulation import World
 from xp2p_trio import stun
@@ -10,7 +11,7 @@ from xp2p_trio.ice import Candidate, CandidateType, Configuration
 from xp2p_trio.sansio import Burst
 
 VICTIM = "198.51.100.99"
-MAPPED = "::ffff:c633:6463"
+MAPPED = str(ipaddress.ip_address("::ffff:c633:6463"))  # CPython 3.13 spells it with dots
 
 
 def candidate(port: int, foundation: str = "f", host: str = VICTIM) -> Candidate:
