@@ -39,6 +39,8 @@ LAST_WORDS_TIME: Final = 1.0
 MESSAGES_A_PASS: Final = 64
 """How many messages move from the channels to SCTP before its free send buffer is looked at again."""
 
+_ALL_STREAMS: Final = -1
+
 StackEvent: TypeAlias = LayerEvent | ice.CandidateFound | ice.GatheringCompleted
 """What a program hears, and what the face above turns into its own words."""
 
@@ -94,6 +96,7 @@ class Stack:
         self.phase = Phase.OPEN
         self.last_word: Closed | Failed = Closed()
         self.is_held_back = False
+        self._resets_held_back: set[int] = set()
         self._has_path = False
         self._deadline = Timer()
         self._events: list[StackEvent] = []
@@ -247,8 +250,12 @@ class Stack:
             if packets := secured.dtls.take_received():
                 secured.association.receive(packets, now)
             self.is_held_back = self.channels.unread_size >= self._configuration.receive_buffer
-            if not self.is_held_back and (messages := secured.association.take_received()):
-                self.channels.receive(messages, now)
+            if not self.is_held_back:
+                if messages := secured.association.take_received():
+                    self.channels.receive(messages, now)
+                if resets := self._resets_held_back:
+                    self._resets_held_back = set()
+                    self.channels.incoming_streams_reset(() if _ALL_STREAMS in resets else sorted(resets), now)
         self.observe(now)
 
     def _descend(self, secured: Secured, now: float, limit: int) -> None:
@@ -327,7 +334,10 @@ class Stack:
                 )
                 self._move(Input.ESTABLISHED)
             case sctp.IncomingStreamsReset(stream_ids):
-                self.channels.incoming_streams_reset(stream_ids, now)
+                if self.is_held_back:  # the messages before the reset are still SCTP's
+                    self._resets_held_back.update(stream_ids or (_ALL_STREAMS,))
+                else:
+                    self.channels.incoming_streams_reset(stream_ids, now)
             case sctp.OutgoingStreamsReset(stream_ids) | sctp.OutgoingStreamsResetDenied(stream_ids):
                 self.channels.outgoing_streams_reset(stream_ids, now)
             case Failed(Failure(reason=Reason.ABORT_RECEIVED)):
@@ -345,6 +355,8 @@ class Stack:
         self._deadline.stop()
         self.agent.close(now)
         self.agent.take_events()
+        if self.secured is not None:  # what arrived before the end can still be read
+            self.channels.receive(self.secured.association.take_received(), now)
         self.channels.close(now)
         self._events.extend(
             event for event in self.channels.take_events() if isinstance(event, datachannel.ChannelClosed)
