@@ -2,7 +2,8 @@
 
 Any task may call `flush` after it gave the core something to do: what the core has to say leaves at once, without a
 task switch. `wake` leaves that to the pump, which lingers while the program keeps sending, so that messages which are
-sent one after the other share packets.
+sent one after the other share packets. The first `wake` after a program was handed a message is taken for its answer:
+it leaves at once, and takes the acknowledgement along, which has waited for it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ MAX_BURST: Final = 64
 
 MAX_LINGER: Final = 32
 """Turns of the scheduler that the pump waits for more to send, while there is more at each of them."""
+
+ANSWER_TURNS: Final = 2
+"""Turns of the scheduler that an acknowledgement waits for the program's answer: one to wake it, one to let it send."""
 
 logger = logging.getLogger("xp2p_trio.driver")
 
@@ -53,6 +57,7 @@ class Engine:
         self._pump_deadline = math.inf
         self._sends = 0
         self._is_lingering = False
+        self._is_answer_expected = False
         self._is_over = False
 
     @property
@@ -83,7 +88,15 @@ class Engine:
     def wake(self) -> None:
         """The core has something to send; the pump will look soon."""
         self._sends += 1
-        self._woken.set()
+        if self._is_answer_expected and not self._is_lingering:
+            self._is_answer_expected = False
+            self.flush()
+        else:
+            self._woken.set()
+
+    def expect_answer(self) -> None:
+        """A task of the program was woken with a message, and is likely to send something now."""
+        self._is_answer_expected = True
 
     def flush(self) -> None:
         """Send what the core has to say, and hand on its news."""
@@ -130,8 +143,14 @@ class Engine:
                 core.receive(burst, now)
             if self._is_lingering:
                 self._hand_on()  # the pump is about to send
-            else:
-                self.flush()
+                continue
+            if len(bursts) == 1 and len(bursts[0].datagrams) == 1:
+                self._hand_on()
+                if self._is_answer_expected:
+                    for _ in range(ANSWER_TURNS):
+                        await trio.lowlevel.checkpoint()
+            self.flush()
+            self._is_answer_expected = False
 
     async def _pump(self) -> None:
         while not self._is_over:

@@ -86,6 +86,10 @@ class Hub:
         """There is something to send."""
         self.engine.wake()
 
+    def expect_answer(self) -> None:
+        """A task of the program was woken with a message."""
+        self.engine.expect_answer()
+
     def flush(self) -> None:
         """Send now, and publish the news."""
         self.engine.flush()
