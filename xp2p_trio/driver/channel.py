@@ -27,6 +27,9 @@ class Owner(Protocol):
     def wake(self) -> None:
         """There is something to send."""
 
+    def expect_answer(self) -> None:
+        """A task was woken with a message."""
+
     def flush(self) -> None:
         """Send now."""
 
@@ -201,9 +204,10 @@ class DataChannel(trio.abc.Channel[str | bytes]):
             trio.ClosedResourceError, trio.BrokenResourceError, ConnectionFailed: as `send`.
         """
         await trio.lowlevel.checkpoint()
+        self._may_send()
         while self._core.unacknowledged_amount(self._channel_id):
-            self._may_send()
             await self._park(self._flushers)
+            self._may_send()
 
     async def wait_open(self) -> None:
         """Wait until the channel is open.
@@ -272,6 +276,11 @@ class DataChannel(trio.abc.Channel[str | bytes]):
 
     # --- for the driver
 
+    def send_last(self, message: str) -> None:
+        """Queue one short message before closing, room or not, if the channel can take any; it is the stream's end."""
+        if self._record.state <= ChannelState.OPEN and self._owner.error() is None and not self._is_closed:
+            self._core.send([(self._channel_id, message)], trio.current_time())
+
     def publish_state(self) -> None:
         """The channel, or the connection, has changed its state."""
         self.state.publish(self._record.state)
@@ -288,6 +297,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
             self._flushers.unpark_all()
         if self._readers and (ended or self._record.messages_unread):
             self._readers.unpark_all()
+            self._owner.expect_answer()
         return bool(self._writers or self._readers or self._flushers)
 
     # --- inside

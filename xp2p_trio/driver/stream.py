@@ -118,14 +118,9 @@ class DataChannelStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
             return
         self._is_closed = True
-        try:
-            if not (self._sent_eof or self._is_cut or self._senders.is_held):
-                with trio.move_on_after(0):
-                    await self.channel.send("")
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-        finally:
-            await self.channel.aclose()
+        if not (self._sent_eof or self._is_cut or self._senders.is_held):
+            self.channel.send_last("")
+        await self.channel.aclose()
 
     def _require_sendable(self) -> None:
         if self._is_closed:
