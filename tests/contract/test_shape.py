@@ -32,7 +32,7 @@ def life(make: Make, seed: int, lose: frozenset[int] = frozenset()) -> Duo:
     duo.establish()
     for number in range(3):
         for end in duo.ends:
-            end.send(bytes([number]) * 50 * (number + 1), duo.now)
+            end.send(bytes([number, *range(50)]) * (number + 1), duo.now)
         duo.settle()
         for end in duo.ends:
             end.taken()
