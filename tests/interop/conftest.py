@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.foreign import Children
+from tests.interop.foreign import Children, require
+from tests.interop.locate import PEERS
+
+PAIRS = [("ours", peer) for peer in PEERS]
+if os.environ.get("XP2P_INTEROP_FOREIGN_PAIRS"):
+    PAIRS += itertools.combinations(PEERS, 2)
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +24,23 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
         yield children
     finally:
         children.kill_all()
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
+def pair(request: pytest.FixtureRequest, children: Children) -> tuple[str, str]:
+    """The two implementations; ours first where it takes part."""
+    names: tuple[str, str] = request.param
+    require(children, *(name for name in names if name != "ours"))
+    return names
+
+
+@pytest.fixture(params=[True, False], ids=["offer", "answer"])
+def offers(request: pytest.FixtureRequest) -> bool:
+    """Whether the first of the pair offers."""
+    return bool(request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["open", "accept"])
+def opens(request: pytest.FixtureRequest) -> bool:
+    """Whether the first of the pair opens the channel."""
+    return bool(request.param)

@@ -9,6 +9,7 @@ output by `{"id", "ok": result}` or `{"id", "error": text}`; everything else the
 |---|---|---|
 | `create` | generation, config | |
 | `create_channel` | label, init (W3C RTCDataChannelInit) | `{"key"}` |
+| `add_media` | kind: audio or video | |
 | `create_offer`, `create_answer` | | `{"sdp"}` |
 | `local_description` | | `{"sdp"}` with the candidates found so far |
 | `set_remote` | type, sdp | |
@@ -57,12 +58,14 @@ START_TIMEOUT: Final = 60.0
 
 TRAITS: Final = {
     # aiortc 1.16.0 writes len(str) instead of the number of UTF-8 bytes into DATA_CHANNEL_OPEN (FEATURES C-04).
-    "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False),
+    # It also wants ICE credentials and codecs of its liking in every section of an answer, refused or not.
+    "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False),
     # node-datachannel's native DataChannel has no accessor for ordered, maxRetransmits and maxPacketLifeTime.
     "node": Traits(tells_reliability=False, tells_remote_close=False),
     # Chromium's connectionState stays "connected" after the other side's close_notify until ICE times out.
     "chromium": Traits(tells_remote_close=False),
     "chromium-mdns": Traits(tells_remote_close=False),
+    "chromium-next": Traits(tells_remote_close=False),
 }
 
 
@@ -329,6 +332,10 @@ class ForeignPeer:
         if spec.negotiated_id is not None:
             init |= {"negotiated": True, "id": spec.negotiated_id}
         return self._channels[(await self.call("create_channel", label=spec.label, init=init))["key"]]
+
+    async def add_media(self, kind: str) -> None:
+        """Have an audio or video section in the next offer."""
+        await self.call("add_media", kind=kind)
 
     async def accept(self) -> ForeignChannel:
         """The next channel that the other side opened."""

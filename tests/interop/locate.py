@@ -21,8 +21,23 @@ from pathlib import Path
 
 PEERS = ("aiortc", "node", "chromium")
 
-HIDE_ADDRESSES = "WebRtcHideLocalIpsWithMdns"
-"""Chromium's feature of announcing host candidates by mDNS names only; on in a browser as it comes."""
+_HIDE_ADDRESSES = "WebRtcHideLocalIpsWithMdns"
+
+_TRIALS = ("ForceDtls13", "EnableDtlsPqc", "Sctp-Snap", "IceHandshakeDtls", "DataChannelMessageInterleaving")
+
+CHROMIUM_FLAGS = {
+    # Host candidates with addresses, as a page gets them that may use the microphone.
+    "chromium": ["--disable-features=" + _HIDE_ADDRESSES],
+    # Host candidates with mDNS names only, as every other page gets them.
+    "chromium-mdns": ["--enable-features=" + _HIDE_ADDRESSES],
+    # What is being tried out: DTLS 1.3 with ML-KEM (a ClientHello in two datagrams), SNAP (`a=sctp-init`), DTLS inside
+    # of STUN (SPED) and I-DATA. Who knows none of it must not be disturbed by it.
+    "chromium-next": [
+        "--disable-features=" + _HIDE_ADDRESSES,
+        "--force-fieldtrials=" + "".join(f"WebRTC-{trial}/Enabled/" for trial in _TRIALS),
+    ],
+}
+"""The browser in several moods, each a peer of its own."""
 
 _SCRIPTS = Path(__file__).parent / "peers"
 
@@ -38,20 +53,8 @@ def command(peer: str) -> list[str]:
             return [_find_aiortc(), str(_SCRIPTS / "aiortc_peer.py")]
         case "node":
             return [_find("node"), str(_SCRIPTS / "node_peer.mjs"), _find_node_modules()]
-        case "chromium":
-            return [
-                sys.executable,
-                str(_SCRIPTS / "chromium.py"),
-                _find_chromium(),
-                "--disable-features=" + HIDE_ADDRESSES,
-            ]
-        case "chromium-mdns":
-            return [
-                sys.executable,
-                str(_SCRIPTS / "chromium.py"),
-                _find_chromium(),
-                "--enable-features=" + HIDE_ADDRESSES,
-            ]
+        case "chromium" | "chromium-mdns" | "chromium-next":
+            return [sys.executable, str(_SCRIPTS / "chromium.py"), _find_chromium(), *CHROMIUM_FLAGS[peer]]
     raise ValueError(peer)
 
 

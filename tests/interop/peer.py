@@ -42,6 +42,7 @@ class Traits:
     opens_non_ascii: bool = True
     tells_reliability: bool = True
     tells_remote_close: bool = True
+    lets_media_be_refused: bool = True
 
 
 @attrs.frozen

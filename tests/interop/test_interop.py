@@ -8,126 +8,21 @@ implementation is known to fall short, the test says so by its `Traits` and asse
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
 
-import attrs
 import pytest
 import trio
 
-from tests.interop.foreign import Children, open_foreign_peer, require
-from tests.interop.locate import PEERS
-from tests.interop.ours import open_our_peer
+from tests.interop.foreign import Children
+from tests.interop.link import Recorder, assigned, check_echo, connected
 from tests.interop.peer import Channel, ChannelSpec, Mangle, Peer, RefusedError, SdpType, negotiating
 from tests.interop.peers.pattern import Digest, make_bytes, make_message
 from xp2p_trio import FingerprintMismatch
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
 
-TEST_LIMIT = 60.0
 LEARNS_LIMIT = 5.0
 MAX_MESSAGE = 262144  # what every peer here announces or accepts (a=max-message-size)
-
-PAIRS = [("ours", peer) for peer in PEERS]
-if os.environ.get("XP2P_INTEROP_FOREIGN_PAIRS"):
-    PAIRS += itertools.combinations(PEERS, 2)
-
-
-@attrs.frozen
-class Roles:
-    """Who does what in one run of a test."""
-
-    offerer: Peer
-    answerer: Peer
-    opener: Peer
-    acceptor: Peer
-
-
-class Recorder:
-    """Sees a description pass by."""
-
-    sdp = ""
-
-    def __call__(self, sdp: str, /) -> str:
-        self.sdp = sdp
-        return sdp
-
-
-@asynccontextmanager
-async def open_peer(children: Children, name: str) -> AsyncGenerator[Peer, None]:
-    if name == "ours":
-        async with open_our_peer() as ours:
-            yield ours
-    else:
-        async with open_foreign_peer(children, name) as foreign:
-            yield foreign
-
-
-@pytest.fixture(params=PAIRS, ids="-".join)
-def pair(request: pytest.FixtureRequest, children: Children) -> tuple[str, str]:
-    """The two implementations; ours first where it takes part."""
-    names: tuple[str, str] = request.param
-    require(children, *(name for name in names if name != "ours"))
-    return names
-
-
-@pytest.fixture(params=[True, False], ids=["offer", "answer"])
-def offers(request: pytest.FixtureRequest) -> bool:
-    """Whether the first of the pair offers."""
-    return bool(request.param)
-
-
-@pytest.fixture(params=[True, False], ids=["open", "accept"])
-def opens(request: pytest.FixtureRequest) -> bool:
-    """Whether the first of the pair opens the channel."""
-    return bool(request.param)
-
-
-@asynccontextmanager
-async def assigned(
-    children: Children, pair: tuple[str, str], offers: bool, opens: bool = True
-) -> AsyncGenerator[Roles, None]:
-    """Both peers with their roles, within the time of one test."""
-    with trio.fail_after(TEST_LIMIT):
-        async with open_peer(children, pair[0]) as first, open_peer(children, pair[1]) as second:
-            yield Roles(
-                *((first, second) if offers else (second, first)), *((first, second) if opens else (second, first))
-            )
-
-
-@asynccontextmanager
-async def connected(
-    children: Children,
-    pair: tuple[str, str],
-    offers: bool,
-    opens: bool,
-    specs: Sequence[ChannelSpec] = (ChannelSpec(),),
-) -> AsyncGenerator[tuple[Roles, list[tuple[Channel, Channel]]], None]:
-    """A connection with open channels: `(opener's end, acceptor's end)` of each.
-
-    An offerer opens them before its offer, an answerer when the connection stands: the two usual moments.
-    """
-    async with assigned(children, pair, offers, opens) as roles:
-        near = [await roles.opener.create_channel(spec) for spec in specs] if roles.opener is roles.offerer else []
-        async with negotiating(roles.offerer, roles.answerer):
-            if not near:
-                await roles.opener.wait_connected()
-                near = [await roles.opener.create_channel(spec) for spec in specs]
-            for channel in near:
-                await channel.wait_open()
-            far = {channel.info.channel_id: channel for channel in [await roles.acceptor.accept() for _ in specs]}
-            yield roles, [(channel, far[channel.info.channel_id]) for channel in near]
-
-
-async def check_echo(one: Channel, other: Channel, message: str | bytes) -> None:
-    """The message goes there, unchanged in kind and content, and back."""
-    await one.send(message)
-    assert await other.receive() == message
-    await other.send(message)
-    assert await one.receive() == message
 
 
 @pytest.mark.parametrize(
@@ -180,19 +75,6 @@ async def test_complete_descriptions(children: Children, pair: tuple[str, str], 
         async with negotiating(roles.offerer, roles.answerer, trickle=False):
             await near.wait_open()
             await check_echo(near, await roles.answerer.accept(), "no trickle")
-
-
-async def test_hidden_addresses(children: Children, offers: bool) -> None:
-    """A browser as it comes hides its addresses behind mDNS names: it reaches us, and so we learn where it is."""
-    require(children, "chromium-mdns")
-    theirs = Recorder()
-    async with assigned(children, ("ours", "chromium-mdns"), offers) as roles:
-        near = await roles.offerer.create_channel(ChannelSpec())
-        seen_as: dict[SdpType, Mangle] = {"answer" if offers else "offer": theirs}
-        async with negotiating(roles.offerer, roles.answerer, trickle=False, seen_as=seen_as):
-            assert ".local " in theirs.sdp
-            await near.wait_open()
-            await check_echo(near, await roles.answerer.accept(), "hidden")
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,10 @@ class Host:
         assert self.pc is not None
         return {"key": self.adopt(self.pc.createDataChannel(label, **init), incoming=False)}
 
+    async def do_add_media(self, kind: str) -> None:
+        assert self.pc is not None
+        self.pc.addTransceiver(kind)
+
     async def do_create_offer(self) -> dict[str, Any]:
         assert self.pc is not None
         if not self.channels:  # no m=application section without a channel; this one is never spoken of on the wire
@@ -137,7 +141,7 @@ class Host:
         emit({"generation": self.generation, "event": "candidate", "candidate": None, "mid": None})
         return await self.do_local_description()
 
-    async def do_set_remote(self, type: str, sdp: str) -> None:  # noqa: A002
+    async def do_set_remote(self, type: str, sdp: str) -> None:
         assert self.pc is not None
         await self.pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp=sdp, type=type))
 

@@ -46,7 +46,7 @@ FLAGS = [
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serves the peers' folder and says nothing about it."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: Any) -> None:
         """Keep standard error for the browser's own words."""
 
 

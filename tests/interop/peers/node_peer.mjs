@@ -58,6 +58,12 @@ class Connection {
     return new Channel(this.pc.createDataChannel(label, { ...rest, unordered: ordered === false }));
   }
 
+  addMedia(kind) {
+    const media = kind === 'audio' ? new library.Audio(kind, 'SendRecv') : new library.Video(kind, 'SendRecv');
+    if (kind === 'audio') media.addOpusCodec(111); else media.addH264Codec(96);
+    this.tracks = [...(this.tracks ?? []), this.pc.addTrack(media)];
+  }
+
   #describe(type) {
     return new Promise((resolve) => {
       this.waiting.push(resolve);
@@ -69,7 +75,13 @@ class Connection {
   createAnswer() { return this.#describe('answer'); }
   localDescription() { return this.pc.localDescription().sdp; }
   setRemote(type, sdp) { this.pc.setRemoteDescription(sdp, type); }
-  addCandidate(candidate, mid) { if (candidate !== null) this.pc.addRemoteCandidate(candidate, mid ?? '0'); }
+
+  addCandidate(candidate, mid) {
+    // The library refuses what comes after the end, which trickling cannot avoid.
+    if (candidate === null || ['failed', 'closed'].includes(this.pc.state())) return;
+    this.pc.addRemoteCandidate(candidate, mid ?? '0');
+  }
+
   close() { this.pc.close(); }
 
   stats() {

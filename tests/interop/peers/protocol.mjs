@@ -119,6 +119,10 @@ export class Host {
     return { key: this.#adopt(channel, this.generation, false) };
   }
 
+  do_add_media({ kind }) {
+    this.connection.addMedia(kind);
+  }
+
   async do_create_offer() {
     // No peer offers an m=application section without a channel; this one is never spoken of on the wire.
     if (this.channels.size === 0) this.connection.createChannel('bootstrap', { negotiated: true, id: 1000 });
