@@ -20,30 +20,45 @@ Citations: TypeAlias = dict[int, dict[str, set[str]]]
 
 TITLES = {
     3758: "SCTP Partial Reliability",
+    4007: "IPv6 Scoped Addresses",
+    4145: "Connection-Oriented Media in SDP",
     4347: "DTLS 1.0",
     4960: "SCTP (obsoleted by RFC 9260)",
+    5061: "SCTP Dynamic Address Reconfiguration",
+    5062: "Security Attacks Found Against SCTP",
     5116: "Authenticated Encryption",
+    5245: "ICE (obsoleted by RFC 8445)",
     5246: "TLS 1.2",
+    5280: "X.509 Certificates",
     5288: "AES-GCM Cipher Suites for TLS",
     5289: "ECDHE with SHA-256/384 and AES-GCM",
     5389: "STUN (obsoleted by RFC 8489)",
     5681: "TCP Congestion Control",
+    5705: "TLS Exporters",
     5746: "TLS Renegotiation Indication",
     5763: "DTLS-SRTP Framework",
     5764: "DTLS-SRTP",
     5769: "STUN Test Vectors",
+    5888: "SDP Grouping Framework",
     5952: "IPv6 Address Text Representation",
+    6335: "Port Number Registry",
     6347: "DTLS 1.2",
     6525: "SCTP Stream Reconfiguration",
+    6544: "ICE over TCP",
+    7053: "SACK-IMMEDIATELY for SCTP",
     7496: "Additional PR-SCTP Policies",
     7627: "TLS Extended Master Secret",
     7675: "STUN Consent Freshness",
+    7714: "AES-GCM in SRTP",
+    7748: "X25519",
     7905: "ChaCha20-Poly1305 for TLS",
     7983: "Multiplexing Scheme Updates",
     8122: "Fingerprints in SDP",
     8261: "DTLS Encapsulation of SCTP",
+    8265: "Usernames and Passwords",
     8422: "ECC Cipher Suites for TLS",
     8445: "ICE",
+    8446: "TLS 1.3",
     8489: "STUN",
     8826: "WebRTC Security Considerations",
     8827: "WebRTC Security Architecture",
@@ -58,7 +73,9 @@ TITLES = {
     8866: "SDP",
     8899: "Datagram Path MTU Discovery",
     9143: "BUNDLE",
+    9147: "DTLS 1.3",
     9260: "SCTP",
+    9325: "Recommendations for TLS and DTLS",
     9429: "JavaScript Session Establishment Protocol",
     9653: "Zero Checksum for SCTP",
 }
@@ -81,10 +98,15 @@ def citations(folder: str) -> Citations:
 
 
 def mirrored(module: str) -> str | None:
-    """The test that mirrors a module, if there is one: `xp2p_trio/sctp/x.py` has `tests/sctp/test_x.py`."""
+    """The test that mirrors a module, `tests/sctp/test_x.py` of `xp2p_trio/sctp/x.py`, or else the nearest folder."""
     path = pathlib.PurePosixPath(module)
-    test = pathlib.PurePosixPath("tests", *path.parts[1:-1], f"test_{path.name}")
-    return test.as_posix() if (ROOT / test).exists() else None
+    folder = pathlib.PurePosixPath("tests", *path.parts[1:-1])
+    test = folder / f"test_{path.name}"
+    if (ROOT / test).exists():
+        return test.as_posix()
+    while not (ROOT / folder).exists():
+        folder = folder.parent
+    return None if folder.name == "tests" else f"{folder.as_posix()}/"
 
 
 def _order(section: str) -> tuple[tuple[int, int | str], ...]:
@@ -131,12 +153,13 @@ class RfcCoverage(SphinxDirective):
         group += nodes.thead("", head)
         body = nodes.tbody()
         for number in sorted(source, key=_order):
-            checked = tests.get(number, set()) | {name for name in map(mirrored, source[number]) if name}
+            mirrors = {name for name in map(mirrored, source[number]) if name}
+            precise = tests.get(number, set()) | {name for name in mirrors if name.endswith(".py")}
             body += nodes.row(
                 "",
                 nodes.entry("", nodes.paragraph(text=number)),
                 _names(source[number], "xp2p_trio/"),
-                _names(checked, "tests/"),
+                _names(precise or mirrors, "tests/"),
             )
         group += body
         return table
