@@ -54,14 +54,15 @@ def _servers(gathering: Gathering) -> str:
     if not gathering.failures:
         return ""
     said = "; ".join(f"STUN {host}:{port} {why}" for (host, port), why in gathering.failures.items())
-    return f" and no server-reflexive one of {len(gathering.failures)} servers ({said})"
+    return f" ({said})" if gathering.answered else f" and no server-reflexive one ({said})"
 
 
 def _unusable(session: Session) -> str:
     counters = session.counters
     parts = []
     if counters.candidates_mdns:
-        parts.append(f"{counters.candidates_mdns} mDNS names that were skipped")
+        count = counters.candidates_mdns
+        parts.append(f"{count} mDNS {'name that was' if count == 1 else 'names that were'} skipped")
     others = counters.candidates_ignored - counters.candidates_mdns
     if others:
         parts.append(f"{others} that cannot be used")

@@ -1,0 +1,111 @@
+"""The check list: freezing, order, triggered checks, the limit."""
+
+from __future__ import annotations
+
+from xp2p_trio.ice import Candidate, CandidateType, PairState, Role
+from xp2p_trio.ice.candidates import LocalCandidate
+from xp2p_trio.ice.check_list import CheckList
+from xp2p_trio.ice.pair import Pair
+
+
+def make_pair(n: int, foundation: str = "f", priority: int = 1000) -> Pair:
+    ours = Candidate("1", 1, "udp", 2**31 - 1, "10.0.0.1", 9, CandidateType.HOST)
+    theirs = Candidate(foundation, 1, "udp", priority, "10.0.0.2", n, CandidateType.HOST)
+    return Pair(LocalCandidate(ours, ours.address, 65535), theirs, Role.CONTROLLING)
+
+
+def states(pairs: list[Pair]) -> list[str]:
+    return [pair.state.name for pair in pairs]
+
+
+def test_one_of_a_foundation_waits_and_the_rest_are_frozen_until_it_succeeds() -> None:
+    check_list = CheckList(10)
+    pairs = [make_pair(1, "a", 30), make_pair(2, "a", 20), make_pair(3, "b", 10)]
+    for pair in pairs:
+        assert check_list.add(pair)
+    assert states(pairs) == ["WAITING", "FROZEN", "WAITING"]
+    assert check_list.take() is pairs[0]
+    assert check_list.take() is pairs[2]
+    assert check_list.take() is None
+    check_list.succeed(pairs[0])
+    assert states(pairs) == ["SUCCEEDED", "WAITING", "IN_PROGRESS"]
+    late = make_pair(4, "a", 5)
+    check_list.add(late)
+    assert late.state is PairState.WAITING
+
+
+def test_failure_thaws_nothing_at_once_but_the_next_turn_does() -> None:
+    check_list = CheckList(10)
+    pairs = [make_pair(1, "a", 30), make_pair(2, "a", 20), make_pair(3, "a", 25)]
+    for pair in pairs:
+        check_list.add(pair)
+    check_list.take()
+    check_list.fail(pairs[0], "timed out")
+    assert states(pairs) == ["FAILED", "FROZEN", "FROZEN"]
+    assert check_list.take() is pairs[2]  # by priority
+    assert check_list.take() is None
+
+
+def test_a_check_that_had_to_be_repeated_holds_its_like_no_more() -> None:
+    check_list = CheckList(10)
+    pairs = [make_pair(1, "a", 30), make_pair(2, "a", 20)]
+    for pair in pairs:
+        check_list.add(pair)
+    check_list.take()
+    assert check_list.peek() is None
+    pairs[0].is_overdue = True
+    assert check_list.take() is pairs[1]
+
+
+def test_triggered_checks_go_first_and_in_their_order() -> None:
+    check_list = CheckList(10)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 5)]
+    for pair in pairs:
+        check_list.add(pair)
+    check_list.trigger(pairs[1])
+    check_list.trigger(pairs[0])
+    check_list.trigger(pairs[1])
+    assert [check_list.take() for _ in range(5)] == [pairs[1], pairs[0], pairs[3], pairs[2], None]
+
+
+def test_the_limit_discards_the_lowest_that_is_not_in_use() -> None:
+    check_list = CheckList(3)
+    pairs = [make_pair(n, str(n), n * 10) for n in range(1, 4)]
+    for pair in pairs:
+        check_list.add(pair)
+    assert not check_list.add(make_pair(9, "9", 5))
+    better = make_pair(8, "8", 99)
+    assert check_list.add(better)
+    assert pairs[0].path not in check_list.pairs
+    check_list.fail(better, "timed out")
+    assert check_list.add(make_pair(7, "7", 1))  # a failed one makes room for any
+    assert better.path not in check_list.pairs
+    for pair in check_list.pairs.values():
+        check_list.trigger(pair)
+    assert not check_list.add(make_pair(6, "6", 1000))
+    assert len(check_list.pairs) == 3
+
+
+def test_completion_drops_what_was_not_checked() -> None:
+    check_list = CheckList(10)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 6)]
+    for pair in pairs:
+        check_list.add(pair)
+    check_list.take()
+    check_list.succeed(pairs[3])
+    check_list.trigger(pairs[0])
+    check_list.trigger(pairs[1])
+    pairs[1].nominate_on_success = True
+    check_list.complete()
+    assert list(check_list.pairs.values()) == [pairs[1], pairs[3], pairs[4]]
+    assert check_list.take() is pairs[1]
+    assert check_list.take() is None
+
+
+def test_priorities_follow_the_role() -> None:
+    check_list = CheckList(10)
+    pair = make_pair(1, "a", 30)
+    check_list.add(pair)
+    before = pair.priority
+    check_list.compute_priorities(Role.CONTROLLED)
+    assert pair.priority == before - 1  # the last bit tells whose is larger
