@@ -98,13 +98,10 @@ class Peers:
                 case ice.AddressesRequested():
                     for ip_address in _addresses_of(self.network.host(name), connection.configuration):
                         connection.add_local_address(self.network.host(name).address(ip_address=ip_address), now)
-                    if not connection.configuration.ice_servers:
-                        connection.end_of_local_addresses(now)
-                case peer.ServerAddressRequested(server):
-                    for ip_address in self.network.resolve(server.host):
-                        connection.add_stun_server((ip_address, server.port), now)
-                    if server is connection.configuration.ice_servers[-1]:
-                        connection.end_of_local_addresses(now)
+                    for server in connection.configuration.ice_servers:
+                        for ip_address in self.network.resolve(server.host):
+                            connection.add_stun_server((ip_address, server.port), now)
+                    connection.end_of_local_addresses(now)
                 case peer.LocalCandidateFound(candidate):
                     other.add_ice_candidate(candidate, now)
                 case peer.GatheringStateChanged(peer.GatheringState.COMPLETE):
