@@ -59,7 +59,7 @@ def test_a_refused_nomination_of_the_only_path_ends_the_session() -> None:
 
 def test_a_better_pair_is_selected_and_nominated_when_it_comes_in_time() -> None:
     left: list[Address] = [("10.0.0.1", 1), ("10.0.0.2", 2)]
-    slow = lambda number, sender, destination, data: (0.3,) if left[0] in (sender, destination) else (0.01,)  # noqa: E731
+    slow = lambda number, sender, destination, data: (0.2,) if left[0] in (sender, destination) else (0.01,)  # noqa: E731
     world = World(left=left, fate=slow)
     world.introduce()
     world.run_for(3)
