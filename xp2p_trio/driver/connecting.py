@@ -81,5 +81,5 @@ async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[st
 def _signaling_ended(hub: Hub, peer: PeerConnection, how: str) -> None:
     """Without signaling a connection that waits for a description will never come about."""
     if peer.remote_description is None and peer.state.value is ConnectionState.NEW:
-        detail = f"the signaling channel {how} before the other peer's description came; is the other peer running?"
+        detail = f"before the other peer's description came, the signaling channel {how}; is the other peer running?"
         hub.fail(Failure("peer", Reason.SIGNALING_LOST, detail))

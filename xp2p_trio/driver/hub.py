@@ -29,6 +29,7 @@ from xp2p_trio.peer import (
     IceCandidate,
     LocalCandidateFound,
     ServerAddressRequested,
+    SessionDescription,
     Signal,
     SignalingStateChanged,
 )
@@ -60,6 +61,7 @@ class Hub:
         self._watched: set[DataChannel] = set()
         self._last_word: Closed | Failed | None = None
         self._nursery: trio.Nursery | None = None
+        self._is_describing = False
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
@@ -93,6 +95,20 @@ class Hub:
     def flush(self) -> None:
         """Send now, and publish the news."""
         self.engine.flush()
+
+    def describe(self, applied: SessionDescription) -> SessionDescription:
+        """Tell the peer of a description that was just applied, with the candidates that gathering gives at once."""
+        self._is_describing = True
+        self.flush()
+        self._is_describing = False
+        if applied.type == "rollback":
+            return applied
+        description = self.core.local_description
+        assert description is not None
+        self.signals.put(description)
+        if self.core.gathering_state is GatheringState.COMPLETE:
+            self.signals.put(None)
+        return description
 
     def watch(self, channel: DataChannel) -> None:
         """Look at this channel after each step, until nobody waits on it."""
@@ -175,10 +191,12 @@ class Hub:
                 self.gathering_state.publish(state)
                 if state is GatheringState.COMPLETE:
                     self.candidates.end()
-                    self.signals.put(None)
+                    if not self._is_describing:
+                        self.signals.put(None)
             case LocalCandidateFound(candidate):
                 self.candidates.put(candidate)
-                self.signals.put(candidate)
+                if not self._is_describing:
+                    self.signals.put(candidate)
             case ice.PairSelected(pair):
                 self.selected_pair.publish(pair)
             case ice.AddressesRequested():

@@ -143,16 +143,15 @@ class PeerConnection:
         """Apply our own description; None means the offer or answer that the state calls for. Gathering begins.
 
         Returns:
-            The description to send to the peer; candidates follow through `local_candidates`.
+            The description to send to the peer, with the candidates that are known by now; those and all others come
+            through `local_candidates` as well.
 
         Raises:
             InvalidState: it does not fit the signaling state.
             InvalidArgument: it is not the one that was created last.
         """
         applied = self._core.set_local_description(description, trio.current_time())
-        self._hub.signals.put(applied)
-        self._hub.flush()
-        return applied
+        return self._hub.describe(applied)
 
     def set_remote_description(self, description: SessionDescription) -> None:
         """Apply the peer's description.

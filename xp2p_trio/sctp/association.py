@@ -147,7 +147,7 @@ class Association:
         """
         now = self._advance_clock(now)
         context = self._context
-        if context.has_ended or context.is_shutdown_wanted or context.state >= State.SHUTDOWN_PENDING:
+        if self._is_ending:
             raise InvalidState(f"send() in state {context.state.name} after the end was asked for")
         block = context.block
         streams = context.configuration.outbound_streams if block is None else block.outbound_streams
@@ -191,9 +191,16 @@ class Association:
         return self._context.queue.unacknowledged_size
 
     @property
-    def send_room(self) -> int:
-        """Bytes that the send buffer has left; `send` takes a batch while this is above 0."""
+    def _is_ending(self) -> bool:
         context = self._context
+        return context.has_ended or context.is_shutdown_wanted or context.state >= State.SHUTDOWN_PENDING
+
+    @property
+    def send_room(self) -> int:
+        """Bytes that the send buffer has left; `send` takes a batch while this is above 0. None once the end is near."""
+        context = self._context
+        if self._is_ending:
+            return 0
         return max(context.configuration.send_buffer_size - context.queue.unacknowledged_size, 0)
 
     @property
