@@ -104,7 +104,7 @@ class CheckList:
                 best = pair
         if best is not None:
             return best
-        # RFC 8445 waits for the end of a check before it thaws its like: 39.5 s, when patience may have ended long since.
+        # RFC 8445 waits for the end of a check before it thaws its like: 39.5 s, when patience may have long ended.
         # Here a check that had to be repeated holds them no more.
         waited_for = (p for p in self.pairs.values() if p.state is PairState.IN_PROGRESS and not p.is_overdue)
         busy = {pair.foundation for pair in waited_for}
