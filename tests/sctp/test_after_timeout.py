@@ -1,4 +1,4 @@
-"""What a sender does after T3-rtx: the end of a burst is lost, so that no SACK can reveal it (RFC 9260 section 6.3.3)."""
+"""After T3-rtx: the end of a burst is lost, so that no SACK can reveal it (RFC 9260 section 6.3.3)."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ class Association:
 
     @property
     def send_room(self) -> int:
-        """Bytes that the send buffer has left; `send` takes a batch while this is above 0. None once the end is near."""
+        """Bytes that the send buffer has left: `send` takes a batch while this is above 0, which ends with the end."""
         context = self._context
         if self._is_ending:
             return 0

@@ -196,8 +196,9 @@ def _dispatch_to_block(context: Context, block: ControlBlock, chunk_type: ChunkT
     try:
         if chunk_type == ChunkType.HEARTBEAT:
             decode_heartbeat(value)
-            if len(value) + CHUNK_HEADER_SIZE <= context.configuration.max_packet_size - COMMON_HEADER_SIZE:
-                context.add_control(encode_heartbeat_ack(value))
+            answer = encode_heartbeat_ack(value)
+            if len(answer) <= context.configuration.max_packet_size - COMMON_HEADER_SIZE:
+                context.add_control(answer)
         elif chunk_type == ChunkType.HEARTBEAT_ACK:
             rtt = block.heartbeat.answered(decode_heartbeat(value), now)
             if math.isnan(rtt):

@@ -67,7 +67,7 @@ class Inbound:
         cumulative_tsn = tracker.cumulative_tsn
         offset = (tsn - cumulative_tsn) & _MASK
         if offset == 1:
-            if reassembly.charged >= self._hard_limit:
+            if reassembly.charged >= self._window and self._is_full(len(payload)):
                 self._refuse()
                 return
             absolute = cumulative_tsn + 1
@@ -162,6 +162,17 @@ class Inbound:
         duplicates = tracker.take_duplicates()
         blocks = tracker.gap_ack_blocks((room - SACK_HEADER_SIZE) // 4 - len(duplicates)) if tracker.has_gaps else []
         return encode_sack(tracker.cumulative_tsn & _MASK, a_rwnd, blocks, duplicates)
+
+    def _is_full(self, size: int) -> bool:
+        """Whether the next TSN has to be dropped although it moves the cumulative one.
+
+        Messages that wait for the reader make room by being read, and then the sender tries again. Otherwise only this
+        chunk can make room, by closing a gap or completing a message.
+        """
+        reassembly = self.reassembly
+        if reassembly.has_ready and not self.tracker.has_gaps:
+            return True
+        return reassembly.charged + max(size, SMALLEST_CHARGE) > self._hard_limit
 
     def _refuse(self) -> None:
         """Drop a chunk for want of room, and say at once how little there is (RFC 9260 section 6.2)."""

@@ -1,0 +1,49 @@
+"""sctp_rwnd: the window closes, is never negative, opens by itself, and a closed one is probed by one chunk an RTO."""
+
+from __future__ import annotations
+
+from tests.sctp.evil import EvilPeer
+from tests.sctp.simulation import Simulation
+from xp2p_trio.sctp import Configuration, OutgoingMessage, State
+from xp2p_trio.sctp.wire import ChunkType, decode_packet
+
+
+def test_no_reader_for_a_minute() -> None:
+    configuration = Configuration(receive_window=128 * 1024)
+    simulation = Simulation(configuration=configuration, max_message_size=65536, reads=(True, False)).connect()
+    simulation.send(0, *(OutgoingMessage(0, 53, bytes([n]) * 20_000) for n in range(50)))
+    sizes = set()
+    for _ in range(60):
+        simulation.run(seconds=1)
+        sizes.add(simulation.ends[1].statistics.received_size)
+        assert simulation.ends[1].statistics.a_rwnd >= 0
+    assert max(sizes) <= 128 * 1024 * 1.25
+    simulation.reads[1] = True
+    simulation.run(until=lambda: simulation.is_flushed)
+    assert [message.data[0] for message in simulation.received[1]] == list(range(50))
+
+
+def test_one_probe_an_rto() -> None:
+    peer = EvilPeer()
+    peer.association.send([OutgoingMessage(0, 53, bytes(50_000))], peer.now)
+    peer.pull()
+    peer.send(peer.sack(10, a_rwnd=0))
+    probes = 0
+    started = peer.now
+    while peer.now - started < 60:
+        peer.now = peer.association.next_timeout()
+        peer.association.handle_timeout(peer.now)
+        for packet in peer.association.transmit(peer.now, 50):
+            probes += sum(chunk.type == ChunkType.DATA for chunk in decode_packet(packet).chunks)
+        peer.send(peer.sack(10, a_rwnd=0))
+    assert 5 <= probes <= 20
+    assert peer.association.state == State.ESTABLISHED, "a peer that says that it is full is alive"
+
+
+def test_a_window_update_goes_out_when_the_reader_comes() -> None:
+    peer = EvilPeer(receive_window=65536)
+    for number in range(80):
+        peer.send(peer.data(number, bytes(1000), ssn=number))
+    assert peer.association.statistics.a_rwnd == 0
+    peer.association.take_received()
+    assert peer.chunk_types(peer.pull()) == [ChunkType.SACK]
