@@ -8,7 +8,18 @@ import random
 import pytest
 
 from tests.ice.simulation import World, after, random_network
-from xp2p_trio.ice import Agent, Configuration, GatheringCompleted, PairSelected, PathLost, Role, State, StateChanged
+from xp2p_trio.ice import (
+    Agent,
+    Candidate,
+    CandidateType,
+    Configuration,
+    GatheringCompleted,
+    PairSelected,
+    PathLost,
+    Role,
+    State,
+    StateChanged,
+)
 from xp2p_trio.sansio import Address, Failed
 
 
@@ -167,6 +178,35 @@ def test_a_peer_behind_a_nat_is_found_by_its_checks() -> None:
     assert left.local.related_address == ("192.168.1.2", 4000)
     assert (right.remote.type, right.remote.address) == ("prflx", ("198.51.100.1", 61000))
     assert world.left.agent.state is world.right.agent.state is State.COMPLETED
+
+
+def test_two_peers_behind_nats_meet_at_their_mapped_addresses() -> None:
+    left, right = ("192.168.1.2", 4000), ("192.168.1.2", 4100)
+    mapped: dict[Address, Address] = {left: ("198.51.100.1", 61000), right: ("203.0.113.1", 62000)}
+    opened: set[tuple[Address, Address]] = set()
+
+    def fate(number: int, sender: Address, destination: Address, data: bytes) -> tuple[float, ...]:
+        # Address- and port-dependent filtering: in comes only what has been sent to.
+        opened.add((sender, destination))
+        return (0.02,) if (destination, sender) in opened else ()
+
+    world = World(left=[left], right=[right], fate=fate)
+    world.nat = mapped
+    world.gather()
+    for end, other in ((world.left, right), (world.right, left)):
+        world.tell_credentials(end)
+        host, port = mapped[other]
+        reflexive = Candidate("9", 1, "udp", 1677729535, host, port, CandidateType.SERVER_REFLEXIVE, other)
+        end.agent.add_remote_candidate(reflexive, world.now)
+        world.tell_candidates(end)
+    world.run_for(6)
+    ours, theirs = world.left.agent.selected_pair, world.right.agent.selected_pair
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.local.address, ours.remote.address) == (mapped[left], mapped[right])
+    assert (theirs.local.address, theirs.remote.address) == (mapped[right], mapped[left])
+    assert world.left.agent.state is world.right.agent.state is State.COMPLETED
+    world.check_pacing()
 
 
 def test_data_flows_both_ways_from_the_first_valid_pair_on() -> None:

@@ -39,6 +39,9 @@ class Consent:
         self.expires_at = last_answer + CONSENT_EXPIRY
         self._unanswered_since = math.inf
         self.schedule(now, random_bytes)
+        # A pair that has answered long ago is asked at once, so that its consent is not gone before the first check.
+        if now - last_answer >= self._interval:
+            self.check.start(now)
 
     def schedule(self, now: float, random_bytes: RandomBytes) -> None:
         """Randomise the interval by 0.8 to 1.2, so that checks of many peers do not fall together (section 5.1)."""
