@@ -1,9 +1,12 @@
 // libdatachannel through node-datachannel's native face (its W3C polyfill would be a second thing under test).
 // Run with a folder node_modules as the first argument.
+import { webcrypto } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { Host } from './protocol.mjs';
+
+globalThis.crypto ??= webcrypto; // Node 18, Debian 12's, has it as a module only
 
 const library = createRequire(join(process.argv[2], '..', 'package.json'))('node-datachannel');
 library.initLogger(process.env.INTEROP_DEBUG ? 'Verbose' : 'Warning', (level, message) => process.stderr.write(`${level} ${message}\n`));
