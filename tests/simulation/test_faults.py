@@ -185,6 +185,23 @@ def test_closing_says_goodbye_within_its_time_even_into_a_black_hole() -> None:
     assert alice.next_timeout() == math.inf
 
 
+@pytest.mark.parametrize("first", SIDES)
+def test_channels_that_close_while_the_connection_does(first: str) -> None:
+    world = connected()
+    labels = [world.open(side, ChannelParameters()) for side in SIDES]
+    world.run(1.0)
+    for label in labels:
+        world.send("alice", label, 100_000, is_text=False)
+    world.connection(first).close(world.peers.now)
+    for label in labels:
+        world.close_channel("bob", label)
+    world.peers.run(timeout=0.03)
+    for label in labels:
+        world.close_channel("alice", label)
+    world.peers.run(lambda: all(world.connection(side).is_over for side in SIDES), timeout=10.0)
+    world.observe()
+
+
 def test_an_outsider_gets_nothing_and_harms_nothing() -> None:
     """Datagrams of every kind from another address, before, during and after the set-up.
 

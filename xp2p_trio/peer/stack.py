@@ -287,7 +287,8 @@ class Stack:
         for channel_event in self.channels.take_events():
             match channel_event:
                 case datachannel.ResetRequested(stream_ids):
-                    if secured is not None:
+                    # An association that shuts down resets no more streams: its end closes their channels
+                    if secured is not None and secured.association.state is sctp.State.ESTABLISHED:
                         secured.association.reset_streams(stream_ids, now)
                 case Closed() | Failed():
                     pass
