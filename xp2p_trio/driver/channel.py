@@ -24,8 +24,8 @@ class Owner(Protocol):
     def core(self) -> Connection:
         """The sans-IO stack."""
 
-    def wake(self) -> None:
-        """There is something to send."""
+    def wake(self, size: int = 0) -> None:
+        """There is something to send, of about this many bytes."""
 
     def expect_answer(self) -> None:
         """A task was woken with a message."""
@@ -134,10 +134,10 @@ class DataChannel(trio.abc.Channel[str | bytes]):
                 while not self._may_send():
                     await self._park(self._writers)
                 self._core.send([(self._channel_id, message)], trio.current_time())
-            self._owner.wake()
+            self._owner.wake(len(message))
             return
         self._core.send([(self._channel_id, message)], trio.current_time())
-        self._owner.wake()
+        self._owner.wake(len(message))
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     def send_nowait(self, value: Sendable) -> None:
@@ -154,7 +154,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
         if self._turn.locked() or not self._may_send():
             raise trio.WouldBlock
         self._core.send([(self._channel_id, message)], trio.current_time())
-        self._owner.wake()
+        self._owner.wake(len(message))
 
     async def send_many(self, values: list[Sendable] | list[str] | list[bytes]) -> None:
         """Send messages in order, in one call: cheaper than as many `send`, and other senders do not come between.

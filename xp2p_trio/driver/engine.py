@@ -25,6 +25,9 @@ MAX_BURST: Final = 64
 MAX_LINGER: Final = 32
 """Turns of the scheduler that the pump waits for more to send, while there is more at each of them."""
 
+ENOUGH: Final = 64 * 1024
+"""Bytes after which the pump waits no longer: a burst is full."""
+
 ANSWER_TURNS: Final = 2
 """Turns of the scheduler that an acknowledgement waits for the program's answer: one to wake it, one to let it send."""
 
@@ -58,6 +61,7 @@ class Engine:
         self._sends = 0
         self._is_lingering = False
         self._is_answer_expected = False
+        self._waiting_size = 0
         self._is_over = False
 
     @property
@@ -85,9 +89,10 @@ class Engine:
         self._nursery.start_soon(self._receive_loop, socket)
         return socket.address
 
-    def wake(self) -> None:
-        """The core has something to send; the pump will look soon."""
+    def wake(self, size: int = 0) -> None:
+        """The core has something to send, of about this many bytes; the pump will look soon."""
         self._sends += 1
+        self._waiting_size += size
         if self._is_answer_expected and not self._is_lingering:
             self._is_answer_expected = False
             self.flush()
@@ -103,6 +108,7 @@ class Engine:
         if self._is_over:
             return
         now = trio.current_time()
+        self._waiting_size = 0
         while not self._blocked and (bursts := self._core.transmit(now, MAX_BURST)):
             for burst in bursts:
                 self._transmit(burst)
@@ -171,12 +177,16 @@ class Engine:
 
     async def _linger(self, seen: int) -> None:
         """Let the program put more messages beside the first: they will share packets."""
+        if self._sends == seen:
+            return
         self._is_lingering = True
-        for _ in range(MAX_LINGER):
-            if self._sends == seen:
-                break
+        turns = quiet_turns = 0
+        # A task that sends in every turn may have its turn before ours and, the next time, behind it.
+        while turns < MAX_LINGER and quiet_turns < 2 and self._waiting_size < ENOUGH:
             seen = self._sends
             await trio.lowlevel.checkpoint()
+            turns += 1
+            quiet_turns = quiet_turns + 1 if self._sends == seen else 0
         self._is_lingering = False
 
     async def _unblock(self) -> None:

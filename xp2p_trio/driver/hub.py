@@ -84,9 +84,9 @@ class Hub:
 
     # --- what channels and the face ask for
 
-    def wake(self) -> None:
-        """There is something to send."""
-        self.engine.wake()
+    def wake(self, size: int = 0) -> None:
+        """There is something to send, of about this many bytes."""
+        self.engine.wake(size)
 
     def expect_answer(self) -> None:
         """A task of the program was woken with a message."""
