@@ -222,6 +222,7 @@ class Association:
         local_port = context.local_port
         remote_port = context.remote_port
         block = context.block
+        data_packets = 0
         for packet in batch:
             size = len(packet)
             context.bytes_received += size
@@ -244,8 +245,7 @@ class Association:
                     inbound.receive_data(
                         tsn, flags, stream_id, ssn, ppid, packet[_SINGLE_DATA_SIZE : COMMON_HEADER_SIZE + length]
                     )
-                    inbound.end_of_packet()
-                    context.data_chunks_received += 1
+                    data_packets += 1
                     if context.state == State.SHUTDOWN_SENT:
                         shutdown.data_arrived(context, now)
                     continue
@@ -253,6 +253,10 @@ class Association:
             if context.has_ended:
                 break
             block = context.block
+        if data_packets:
+            context.data_chunks_received += data_packets
+            if context.block is not None:
+                context.block.inbound.end_of_packets(data_packets)
         receiving.end_of_batch(context, now)
         self._settle(now)
 

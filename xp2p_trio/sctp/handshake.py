@@ -234,6 +234,9 @@ def receive_cookie_echo(context: Context, value: bytes, verification_tag: int, n
 
 
 def _new_block(context: Context, cookie: StateCookie) -> ControlBlock:
+    dropped = context.queue.drop_streams(cookie.outbound_streams)
+    context.events += dropped
+    context.messages_abandoned += len(dropped)
     return ControlBlock(cookie, context.configuration, context.queue, context.max_message_size, context.random_bytes)
 
 

@@ -83,7 +83,7 @@ def receive_packet(context: Context, packet: bytes, now: float) -> None:
         if context.has_ended:
             return
     if has_data and context.block is not None:
-        context.block.inbound.end_of_packet()
+        context.block.inbound.end_of_packets(1)
         shutdown.data_arrived(context, now)
 
 
@@ -216,7 +216,7 @@ def _dispatch_to_block(context: Context, block: ControlBlock, chunk_type: ChunkT
             ):
                 context.dropped_unexpected += 1
             else:
-                block.inbound.end_of_packet()
+                block.inbound.end_of_packets(1)
         elif chunk_type == ChunkType.RE_CONFIG:
             if not block.extensions.stream_reset:
                 context.dropped_unexpected += 1

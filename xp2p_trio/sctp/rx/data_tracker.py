@@ -28,22 +28,18 @@ class DataTracker:
 
     Attributes:
         cumulative_tsn: the last TSN, unwrapped, up to which all have arrived or were given up.
+        starts: the first TSNs of the ranges beyond it, unwrapped and ascending; empty without a gap.
         duplicates: TSNs that arrived again since the last SACK, wrapped.
     """
 
-    __slots__ = ("_ends", "_starts", "cumulative_tsn", "duplicates")
+    __slots__ = ("_ends", "cumulative_tsn", "duplicates", "starts")
 
     def __init__(self, peer_initial_tsn: int) -> None:
         # One lap of the number space on top, so that unwrapped numbers are never negative.
         self.cumulative_tsn = peer_initial_tsn + _MASK
-        self._starts: list[int] = []
+        self.starts: list[int] = []
         self._ends: list[int] = []
         self.duplicates: list[int] = []
-
-    @property
-    def has_gaps(self) -> bool:
-        """Whether something beyond the cumulative TSN has arrived."""
-        return bool(self._starts)
 
     def observe(self, tsn: int) -> int:
         """Note the arrival of an unwrapped TSN that is not `cumulative_tsn + 1`.
@@ -56,7 +52,7 @@ class DataTracker:
             return self._duplicate(tsn)
         if offset > MAX_OFFSET:
             return -1
-        starts = self._starts
+        starts = self.starts
         ends = self._ends
         index = bisect_right(starts, tsn)
         if index and ends[index - 1] >= tsn:
@@ -79,7 +75,7 @@ class DataTracker:
 
     def advance_to(self, tsn: int) -> None:
         """Make the unwrapped `tsn` the cumulative one, and take in the ranges that it reaches."""
-        starts = self._starts
+        starts = self.starts
         ends = self._ends
         reached = bisect_right(starts, tsn + 1)
         if reached:
@@ -96,7 +92,7 @@ class DataTracker:
     def gap_ack_blocks(self, limit: int) -> list[GapAckBlock]:
         """The first `limit` ranges as offsets from the cumulative TSN."""
         base = self.cumulative_tsn
-        return [(start - base, end - base) for start, end in zip(self._starts[:limit], self._ends, strict=False)]
+        return [(start - base, end - base) for start, end in zip(self.starts[:limit], self._ends, strict=False)]
 
     def take_duplicates(self) -> list[int]:
         """The duplicates to report, which are then forgotten."""

@@ -71,7 +71,7 @@ class Inbound:
                 self._refuse()
                 return
             absolute = cumulative_tsn + 1
-            if tracker.has_gaps:
+            if tracker.starts:
                 tracker.advance_to(absolute)
                 self.sack_due = True
             else:
@@ -104,10 +104,10 @@ class Inbound:
             self.duplicates += 1
         self.sack_due = True
 
-    def end_of_packet(self) -> None:
-        """Note that a packet with DATA is done; every second one is acknowledged (RFC 9260 section 6.2)."""
+    def end_of_packets(self, count: int) -> None:
+        """Note that packets with DATA are done; every second one is acknowledged (RFC 9260 section 6.2)."""
         self._has_data = True
-        self._unacknowledged_packets += 1
+        self._unacknowledged_packets += count
         if self._unacknowledged_packets >= _PACKETS_PER_SACK:
             self.sack_due = True
         else:
@@ -160,7 +160,7 @@ class Inbound:
         self._unacknowledged_packets = 0
         self._advertised = a_rwnd = self.a_rwnd
         duplicates = tracker.take_duplicates()
-        blocks = tracker.gap_ack_blocks((room - SACK_HEADER_SIZE) // 4 - len(duplicates)) if tracker.has_gaps else []
+        blocks = tracker.gap_ack_blocks((room - SACK_HEADER_SIZE) // 4 - len(duplicates)) if tracker.starts else []
         return encode_sack(tracker.cumulative_tsn & _MASK, a_rwnd, blocks, duplicates)
 
     def _is_full(self, size: int) -> bool:
@@ -170,7 +170,7 @@ class Inbound:
         chunk can make room, by closing a gap or completing a message.
         """
         reassembly = self.reassembly
-        if reassembly.has_ready and not self.tracker.has_gaps:
+        if reassembly.has_ready and not self.tracker.starts:
             return True
         return reassembly.charged + max(size, SMALLEST_CHARGE) > self._hard_limit
 

@@ -229,6 +229,11 @@ class SendQueue:
         self.abandon(message)
         return event
 
+    def drop_streams(self, limit: int) -> list[MessageAbandoned]:
+        """Give up what was queued, before the peer said how many streams it takes, on `limit` and above."""
+        beyond = [stream for stream in self._streams.values() if stream.stream_id >= limit]
+        return [self.give_up(message) for stream in beyond for message in list(stream.queue)]
+
     def next_expiry(self) -> float:
         """When `take_expired` has work."""
         expiring = self._expiring
