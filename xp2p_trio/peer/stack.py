@@ -339,6 +339,9 @@ class Stack:
                     self._resets_held_back.update(stream_ids or (_ALL_STREAMS,))
                 else:
                     self.channels.incoming_streams_reset(stream_ids, now)
+            case sctp.AssociationRestarted():  # the peer knows nothing of the channels any more
+                self.channels.incoming_streams_reset((), now)
+                self._events.append(event)
             case sctp.OutgoingStreamsReset(stream_ids) | sctp.OutgoingStreamsResetDenied(stream_ids):
                 self.channels.outgoing_streams_reset(stream_ids, now)
             case Failed(Failure(reason=Reason.ABORT_RECEIVED)):
