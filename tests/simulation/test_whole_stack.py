@@ -35,9 +35,11 @@ class WholeStack(RuleBasedStateMachine):
     """Channels of every kind come, talk and go while the network misbehaves."""
 
     world: World
+    closer: str
 
-    @initialize(seed=st.integers(0, 2**32), link=LINKS)
-    def connect(self, seed: int, link: Link) -> None:
+    @initialize(seed=st.integers(0, 2**32), link=LINKS, closer=SIDE)
+    def connect(self, seed: int, link: Link, closer: str) -> None:
+        self.closer = closer
         # Before the keys are there nothing tells a flipped bit from a forged certificate, which ends the handshake.
         link = attrs.evolve(link, corrupt=0.0, truncate=0.0)
         note(f"Peers(seed={seed}, link={link})")
@@ -98,7 +100,7 @@ class WholeStack(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.world.settle()
-            self.world.close("alice")
+            self.world.close(self.closer)
 
 
 WholeStack.TestCase.settings = settings(settings.default, max_examples=20, stateful_step_count=25)

@@ -146,6 +146,8 @@ class World:
     def observe(self) -> None:
         """Take in the events."""
         for side in SIDES:
+            sctp = self.connection(side).statistics.sctp
+            assert sctp is None or sctp.received_size <= 1.25 * self.connection(side).configuration.sctp.receive_window
             news = self.peers.events[side][self.seen[side] :]
             self.seen[side] += len(news)
             for event in news:

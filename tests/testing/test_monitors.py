@@ -9,7 +9,7 @@ import pytest
 
 from xp2p_trio.sansio import Burst
 from xp2p_trio.stun import Message, MessageClass, Method, Software, encode_message
-from xp2p_trio.testing import AmplificationSpy, ConsentSpy, InvariantBroken, LimitSpy, Network
+from xp2p_trio.testing import AmplificationSpy, ConsentSpy, InvariantBroken, LimitSpy, Network, NonceSpy
 
 ALICE, BOB, CAROL = ("192.0.2.1", 1), ("192.0.2.2", 2), ("192.0.2.3", 3)
 KEY = b"a password of the peer"
@@ -123,3 +123,24 @@ def test_limits_of_statistics() -> None:
     statistics.queued = 11
     with pytest.raises(InvariantBroken, match="queued is 11, above its cap of 10"):
         network.send(Burst(ALICE, BOB, [RECORD]), 0.0)
+
+
+def record(epoch: int, sequence_number: int) -> bytes:
+    return b"\x17\xfe\xfd" + epoch.to_bytes(2) + sequence_number.to_bytes(6) + b"\x00\x01x"
+
+
+def test_record_numbers_rise() -> None:
+    network = network_with(NonceSpy())
+    network.send(Burst(ALICE, BOB, [record(0, 5), record(0, 5), record(1, 0) + record(1, 1), b"\x17", b""]), 0.0)
+    network.send(Burst(BOB, ALICE, [record(1, 0)]), 0.0)
+    for repeated in (record(1, 1), record(1, 2) + record(1, 2)):
+        with pytest.raises(InvariantBroken, match=r"sent record \(1, [12]\)"):
+            network.send(Burst(ALICE, BOB, [repeated]), 0.0)
+
+
+def test_only_the_hosts_named_are_watched() -> None:
+    network = network_with(ConsentSpy({BOB[0]}))
+    network.add_monitor(AmplificationSpy({BOB[0]}))
+    network.send(Burst(ALICE, BOB, [RECORD, stun(MessageClass.SUCCESS_RESPONSE)]), 0.0)
+    with pytest.raises(InvariantBroken, match="no STUN"):
+        network.send(Burst(BOB, ALICE, [RECORD]), 0.0)

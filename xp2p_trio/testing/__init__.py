@@ -7,7 +7,7 @@ from xp2p_trio.testing.connected_pair import connected_pair
 from xp2p_trio.testing.drive import Spinning, VirtualTimeout, drive
 from xp2p_trio.testing.host import Host
 from xp2p_trio.testing.link import BLACK_HOLE, BurstLoss, Link
-from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, InvariantBroken, LimitSpy
+from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, InvariantBroken, LimitSpy, NonceSpy
 from xp2p_trio.testing.network import Delivered, Monitor, Network, Sent
 from xp2p_trio.testing.pair import OverUdp, Pair
 from xp2p_trio.testing.peers import Peers, connect_peers
@@ -26,6 +26,7 @@ __all__ = [
     "Monitor",
     "Network",
     "NetworkStatistics",
+    "NonceSpy",
     "OverUdp",
     "Pair",
     "Peers",

@@ -1,6 +1,6 @@
 """Invariants that hold in every run: watchers that are given to a `Network` and fail it when one breaks.
 
-`ConsentSpy` and `AmplificationSpy` belong into every simulation of ICE or of the whole stack; `LimitSpy` watches the
+`ConsentSpy`, `AmplificationSpy` and `NonceSpy` watch every run of `Peers` and `connected_pair`; `LimitSpy` is for the
 caps of whatever has statistics. That no layer's timer spins and no exception escapes is `drive`'s own business.
 """
 
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeAlias, final
 
+from xp2p_trio.dtls import Record, decode_records
 from xp2p_trio.errors import DecodeError
 from xp2p_trio.sansio import Address, Burst
 from xp2p_trio.stun import (
@@ -30,6 +31,7 @@ UNANSWERED_CHECKS_SIZE = 70_000
 """Bytes of checks to one address that has never answered: what a list of candidates can make an agent send."""
 
 _LAST_STUN_BYTE = 3  # RFC 7983 section 7
+_FIRST_DTLS_BYTE, _LAST_DTLS_BYTE = 20, 63  # the same
 
 
 class InvariantBroken(AssertionError):
@@ -38,6 +40,13 @@ class InvariantBroken(AssertionError):
 
 def _is_stun(datagram: bytes) -> bool:
     return bool(datagram) and datagram[0] <= _LAST_STUN_BYTE
+
+
+def _records(datagram: bytes) -> list[Record]:
+    try:
+        return decode_records(datagram)
+    except DecodeError:
+        return []
 
 
 def _decoded(datagram: bytes) -> Message | None:
@@ -185,6 +194,45 @@ class AmplificationSpy:
             for datagram in burst.datagrams:
                 if _is_stun(datagram) and (message := _decoded(datagram)) is not None:
                     self._checks.delivered(path, message, now)
+
+
+@final
+class NonceSpy:
+    """No record number is used twice under one key: epoch and sequence number rise with every record on a path.
+
+    The number of a record is its nonce (RFC 5288 section 3, RFC 7905 section 2), so a repeated one gives the key away.
+
+    Args:
+        ip_addresses: of the hosts to watch; None watches all.
+    """
+
+    def __init__(self, ip_addresses: Collection[str] | None = None) -> None:
+        self._ip_addresses = ip_addresses
+        self._last: dict[_Path, tuple[int, int]] = {}
+
+    def sent(self, burst: Burst, now: float) -> None:
+        """As `Monitor.sent`.
+
+        Raises:
+            InvariantBroken: a number was used before, or is older than one that was.
+        """
+        path = burst.local, burst.remote
+        if self._ip_addresses is not None and burst.local[0] not in self._ip_addresses:
+            return
+        for datagram in burst.datagrams:
+            if not datagram or not _FIRST_DTLS_BYTE <= datagram[0] <= _LAST_DTLS_BYTE:
+                continue
+            for record in _records(datagram):
+                number = record.epoch, record.sequence_number
+                if record.epoch and number <= self._last.get(path, (0, 0)):
+                    raise InvariantBroken(
+                        f"t={now!r} s: {burst.local} sent record {number} to {burst.remote} after {self._last[path]}"
+                    )
+                if record.epoch:
+                    self._last[path] = number
+
+    def delivered(self, burst: Burst, now: float) -> None:
+        """As `Monitor.delivered`."""
 
 
 @final

@@ -9,7 +9,7 @@ from xp2p_trio import ice, peer
 from xp2p_trio.testing.drive import drive
 from xp2p_trio.testing.host import Host
 from xp2p_trio.testing.link import Link
-from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy
+from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, NonceSpy
 from xp2p_trio.testing.network import Network
 
 
@@ -22,6 +22,7 @@ def network_of_two(*, seed: int, link: Link | None, back: Link | None) -> Networ
     }
     network.add_monitor(ConsentSpy(watched))
     network.add_monitor(AmplificationSpy(watched))
+    network.add_monitor(NonceSpy(watched))
     if back is not None:
         network.set_link("bob", "alice", back)
     return network
@@ -32,7 +33,7 @@ class Peers:
     """`alice`, who offers, and `bob`, who answers, each a `peer.Connection` on the host of its name.
 
     Sockets, servers' addresses, descriptions and candidates are there as soon as they are asked for. Every datagram is
-    watched by a `ConsentSpy` and an `AmplificationSpy`.
+    watched by a `ConsentSpy`, an `AmplificationSpy` and a `NonceSpy`.
 
     Args:
         link: from alice to bob.
