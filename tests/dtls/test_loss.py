@@ -71,6 +71,23 @@ def test_any_triple_loss() -> None:
         completes(dtls.Configuration(), lose(*triple))
 
 
+def test_no_echo_of_repetitions() -> None:
+    """A slow path makes both repeat themselves; once both are connected, that comes to rest."""
+
+    def fate(index: int, from_client: bool, datagram: bytes) -> Sequence[tuple[float, bytes]]:
+        return [(0.3, datagram)]
+
+    duo = completes(dtls.Configuration(), fate)
+    assert duo.client.statistics.retransmissions > 0
+    count = len(duo.sent)
+    duo.run(seconds=50)
+    assert len(duo.sent) == count
+    # Each side repeats by its own timer as often as fits into a round trip, and no copy begets another.
+    for end in (duo.client, duo.server):
+        assert end.statistics.retransmissions <= 8
+    assert duo.server.statistics.retransmissions_cued <= 4
+
+
 def test_lost_last_flight_is_repeated_for_a_repeated_finished() -> None:
     duo = completes(dtls.Configuration(), lose(3))
     assert duo.server.statistics.retransmissions_cued == 1

@@ -160,16 +160,13 @@ class RetransmitTimer:
             return False
         self.timeouts += 1
         self.retransmit_timeout = min(2 * self.retransmit_timeout, self._maximum)
-        self._last_sent = now
         self.deadline = min(now + self.retransmit_timeout, self._give_up)
         return True
 
     def accept_cue(self, now: float) -> bool:
-        """The peer repeats its flight: whether to repeat ours. Never oftener than each half of the timeout."""
+        """The peer repeats its flight: whether to repeat our last one. Not oftener than each half of the timeout."""
         if self._cues >= MAX_CUED_REPETITIONS or now < self._last_sent + self.retransmit_timeout / 2:
             return False
         self._cues += 1
         self._last_sent = now
-        if self.deadline != math.inf:
-            self.deadline = min(now + self.retransmit_timeout, self._give_up)
         return True

@@ -44,11 +44,9 @@ class Handshaking:
     __slots__ = (
         "_change_cipher_spec_held",
         "_counters",
-        "_cue_floor",
         "_handshake",
         "_listening",
         "_party",
-        "_peer_flight_start",
         "_reassembler",
         "_suspicion",
         "_suspicious_alert",
@@ -77,8 +75,6 @@ class Handshaking:
         self._suspicion = Timer()
         self._suspicious_alert: Alert | None = None
         self._change_cipher_spec_held = False
-        self._cue_floor = 0
-        self._peer_flight_start = 0
         self.sealers: dict[int, PlaintextSealer | Sealer] = {0: PlaintextSealer()}
         self.opener: Opener | None = None
         self.write_epoch = 0
@@ -184,7 +180,7 @@ class Handshaking:
             # Established: the peer's Finished once more means that it misses ours (RFC 6347 section 4.2.4). Anything
             # else would begin a new negotiation, and there is none (RFC 5746 section 4.5 permits to ignore it).
             if is_stale and fragment.handshake_type == HandshakeType.FINISHED:
-                self._repeat(now)
+                self._repeat_last_flight(now)
             else:
                 self._counters.renegotiations_ignored += 1
             return None
@@ -195,9 +191,8 @@ class Handshaking:
             return None
         match self._reassembler.add(fragment):
             case Disposition.STALE:
+                # The peer repeats itself. So do we, by our own timer; to answer each copy would multiply them.
                 self._suspicion.stop()
-                if fragment.message_seq >= self._cue_floor:
-                    self._repeat(now)
                 return None
             case Disposition.REFUSED:
                 self._counters.fragments_refused += 1
@@ -225,7 +220,9 @@ class Handshaking:
             if self._handshake.flight is not None:
                 self._begin_flight(now)
             elif self.session is not None:
+                # Our last flight is answered for good: repeating it again would make the peer repeat its own.
                 self._timer.stop()
+                self._writer.begin(())
             if self._change_cipher_spec_held and self._handshake.receive_change_cipher_spec() is None:
                 self._change_read_keys()
         return None
@@ -243,8 +240,6 @@ class Handshaking:
         self._handshake.flight = None
         self._writer.begin(flight)
         self.write_epoch = max(item.epoch for item in flight)
-        self._cue_floor = self._peer_flight_start
-        self._peer_flight_start = self._reassembler.next_message_seq
         if self.session is not None or self._is_listening:
             # The last flight, and a request for a cookie, are repeated only on demand (RFC 6347 sections 4.2.1, 4.2.4).
             self._timer.begin_final(now)
@@ -256,7 +251,7 @@ class Handshaking:
     def _is_listening(self) -> bool:
         return isinstance(self._handshake, ServerHandshake12) and self._handshake.is_listening
 
-    def _repeat(self, now: float) -> None:
+    def _repeat_last_flight(self, now: float) -> None:
         if self._writer.has_output or not self._writer.flight:
             return
         if self._timer.accept_cue(now):

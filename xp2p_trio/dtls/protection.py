@@ -63,11 +63,6 @@ class Sealer:
         self.overhead = TAG_SIZE + (EXPLICIT_NONCE_SIZE if self._explicit else 0)
         self.limit = min(limit, MAX_SEQUENCE_NUMBER)
 
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether the key may seal no more records."""
-        return self.sequence_number > self.limit
-
     def seal(self, content_type: int, fragments: Iterable[bytes]) -> list[bytes]:
         """One whole record for each plaintext, as long as the key may be used."""
         records: list[bytes] = []
