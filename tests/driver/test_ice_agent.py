@@ -14,8 +14,9 @@ from xp2p_trio.driver.errors import ConnectionFailed, ConsentExpired
 from xp2p_trio.driver.ice_agent import MAX_UNREAD, IceAgent, open_ice_agent
 from xp2p_trio.driver.network import Network
 from xp2p_trio.errors import InvalidArgument, InvalidState, SdpError
-from xp2p_trio.testing import BLACK_HOLE, Link
+from xp2p_trio.testing import BLACK_HOLE, Host, Link
 from xp2p_trio.testing import Network as VirtualNetwork
+from xp2p_trio.testing.sockets import VirtualSocket
 
 
 @pytest.fixture
@@ -197,6 +198,37 @@ async def test_unread_datagrams_are_bounded(network: VirtualNetwork, autojump_cl
         await trio.sleep(1)
         assert b.dropped == 10
         assert await b.receive() == b"10"
+
+
+class Recorder:
+    """A network that keeps the sockets it gave out."""
+
+    def __init__(self, host: Host) -> None:
+        self.interfaces = host.interfaces
+        self.resolve = host.resolve
+        self.host = host
+        self.sockets: list[VirtualSocket] = []
+
+    def bind(self, address: tuple[str, int]) -> VirtualSocket:
+        self.sockets.append(self.host.bind(address))
+        return self.sockets[-1]
+
+
+async def test_a_socket_that_blocks_loses_datagrams_and_nothing_else(
+    network: VirtualNetwork, autojump_clock: trio.testing.MockClock
+) -> None:
+    recorder = Recorder(network.host("alice"))
+    async with open_pair(recorder, network.host("bob")) as (a, b):
+        exchange_descriptions(a, b)
+        await echo(a, b, b"first")
+        for sock in recorder.sockets:
+            sock.hold()
+        for _ in range(5000):
+            await a.send(b"piled up")
+        for sock in recorder.sockets:
+            sock.release()
+        await echo(a, b, b"piled up")
+        assert b.statistics().datagrams_received < 4200
 
 
 async def test_wrong_order_is_refused_and_changes_nothing(network: VirtualNetwork) -> None:

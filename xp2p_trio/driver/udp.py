@@ -228,12 +228,12 @@ class UdpSocket:
             datagrams = batch.get(source)
             if datagrams is None:
                 datagrams = batch[source] = []
-            if segment_size >= size:
-                datagrams.append(data)
-                count += 1
-            else:
+            if 0 < segment_size < size:
                 datagrams += [data[start : start + segment_size] for start in range(0, size, segment_size)]
                 count += -(-size // segment_size)
+            else:
+                datagrams.append(data)
+                count += 1
         self._received += count
         self._receive_errors += failures
         self._consecutive_errors = self._consecutive_errors + failures if not count else 0
