@@ -157,7 +157,7 @@ class Outbound:
 
     def _fill_lost(self, builder: PacketBuilder, now: float) -> None:
         outstanding = self.outstanding
-        first_packet = builder.number
+        free_packet: int | None = None
         for tsn in outstanding.lost_in_order():
             chunk = outstanding.lost.get(tsn)
             if chunk is None:
@@ -166,7 +166,9 @@ class Outbound:
                 continue
             if outstanding.flight_size:
                 # RFC 9260 section 7.2.4, rule 3: one packet leaves whatever the window says.
-                is_free = self._fast_packet_due and builder.number == first_packet and chunk.size <= builder.room
+                is_free = self._fast_packet_due and (
+                    free_packet is None or (builder.number == free_packet and chunk.size <= builder.room)
+                )
                 if not is_free and (outstanding.flight_size >= self.congestion.cwnd or chunk.length > self.peer_rwnd):
                     self._is_window_used = True
                     break
@@ -175,7 +177,9 @@ class Outbound:
             if outstanding.flight_size + chunk.size >= self.congestion.cwnd:
                 chunk.ask_for_sack()  # RFC 7053: nothing more may leave before one; a delayed one could meet the RTO
             if not builder.add(chunk.data):
-                return
+                break
+            if free_packet is None:
+                free_packet = builder.number
             outstanding.mark_sent_again(tsn, self._packet_number + builder.number)
             self.peer_rwnd = max(self.peer_rwnd - chunk.length, 0)
             self.retransmitted_chunks += 1
@@ -379,9 +383,9 @@ class Outbound:
         self.congestion.timed_out(now)  # E1
         self._recovery_exit = None
         self._fast_packet_due = False
+        self.peer_rwnd += self.outstanding.flight_size  # section 6.2.1, C
         for tsn in self.outstanding.in_flight():
-            if tsn not in self.outstanding.lost:
-                self._mark_lost(tsn, now)
+            self._mark_lost(tsn, now)
         for chunk in self.outstanding.lost.values():
             chunk.is_fast_retransmitted = False
         self._forward_tsn_due = self.outstanding.is_front_abandoned  # RFC 3758 section 3.5, A5
