@@ -1,4 +1,4 @@
-"""A signature scheme fixes hash and curve: each scheme is tried with each kind of key."""
+"""A digest is never shorter than the key deserves: each scheme is tried with each kind of key."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ KEYS: dict[str, PrivateKey] = {
 }
 FITTING = {
     ("P-256", 0x0403),
+    ("P-256", 0x0503),  # a longer digest than needed: RFC 8446 section 4.2.3 on DTLS 1.2
     ("P-384", 0x0503),
     ("RSA-2048", 0x0401),
     ("RSA-2048", 0x0804),

@@ -1,4 +1,8 @@
-"""Signatures of the handshake. A scheme fixes the hash and the kind of key, curve included; nothing else is tried.
+"""Signatures of the handshake. A scheme fixes the hash, and with it which keys it fits; nothing else is tried.
+
+A digest is never shorter than the curve is strong. A longer one is allowed: under DTLS 1.2 a scheme does not fix the
+curve, and a signature by any curve that we offer as a group must be taken (RFC 8446 section 4.2.3). DTLS 1.3 is
+stricter.
 
 Ours are deterministic (RFC 6979 for ECDSA), so that a handshake can be replayed byte for byte.
 """
@@ -36,7 +40,7 @@ def schemes_of_key(key: PrivateKey | PublicKey) -> tuple[SignatureScheme, ...]:
     """The schemes that fit a key; none if the key is of an unwelcome curve or size."""
     if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
         if key.curve.name == "secp256r1":
-            return (SignatureScheme.ECDSA_SECP256R1_SHA256,)
+            return (SignatureScheme.ECDSA_SECP256R1_SHA256, SignatureScheme.ECDSA_SECP384R1_SHA384)
         if key.curve.name == "secp384r1":
             return (SignatureScheme.ECDSA_SECP384R1_SHA384,)
         return ()
