@@ -158,7 +158,8 @@ class Reassembly:
             del self._by_first[run.first]
             self._by_last.pop(run.last, None)
             self.charged -= run.charge
-        for stream_id, ssn in skipped:
+        # RFC 3758 section 3.5, C4 names a stream once; a peer that repeats one pays no more than its last word.
+        for stream_id, ssn in dict(skipped).items():
             self._skip_stream(stream_id, ssn)
 
     def _skip_stream(self, stream_id: int, ssn: int) -> None:
@@ -181,9 +182,12 @@ class Reassembly:
     def reset(self, stream_ids: tuple[int, ...]) -> None:
         """Start over at SSN 0 on `stream_ids`, or on all streams if there are none."""
         next_ssn = self._next_ssn
-        for stream_id in stream_ids or range(len(next_ssn)):
+        if not stream_ids:
+            self._next_ssn = array("H", bytes(next_ssn.itemsize * len(next_ssn)))
+        for stream_id in stream_ids:
             if stream_id < len(next_ssn):
                 next_ssn[stream_id] = 0
+        for stream_id in stream_ids or tuple(self._pending):
             for _, charge in self._pending.pop(stream_id, {}).values():
                 self.charged -= charge  # Its predecessors can no longer come.
         deferred = self._deferred
