@@ -305,3 +305,42 @@ def test_the_reports_say_what_happened() -> None:
     assert counters.requests_sent == pair.requests_sent >= 2
     assert counters.responses_received == pair.responses_received >= 2
     assert "password" not in repr(world.left.agent.statistics)
+
+
+def late_nomination(seconds: float) -> tuple[World, Address]:
+    """`right` is told to use a pair that has last answered so long ago; meanwhile another carries the data."""
+    dead, used, other = ("10.0.0.1", 1), ("10.0.0.2", 2), ("10.0.0.3", 3)
+    slow = Configuration(nomination_wait=1000)  # and the dead pair, the best one, keeps `left` waiting
+    world = World(left=[dead, used, other], configurations=(slow, Configuration()))
+    world.fate = lambda number, sender, destination, data: () if dead in (sender, destination) else (0.01,)
+    world.introduce()
+    world.run_for(seconds)
+    selected = world.right.agent.selected_pair
+    assert selected is not None
+    assert selected.remote.address == used
+    assert world.right.agent.state is State.CONNECTED
+    world.deliver(other, world.right.bases[0], request(world, stun.Priority(5), stun.UseCandidate()))
+    return world, other
+
+
+def test_a_nomination_of_a_pair_without_consent_asks_first() -> None:
+    world, other = late_nomination(35)
+    assert world.right.agent.state is State.CONNECTED
+    world.right.agent.send([b"\x16 to the pair in use"], world.now)
+    asked = world.now
+    world.run_for(0.1)
+    selected = world.right.agent.selected_pair
+    assert selected is not None
+    assert selected.remote.address == other
+    assert world.right.agent.state is State.COMPLETED
+    assert world.right.answered[world.right.bases[0], other] > asked
+
+
+def test_a_nomination_of_a_pair_with_little_consent_left_renews_it() -> None:
+    world, other = late_nomination(28)
+    assert world.right.agent.state is State.COMPLETED
+    asked = world.now
+    world.run_for(0.1)
+    assert world.right.answered[world.right.bases[0], other] > asked
+    world.run_for(10)
+    assert world.right.agent.state is State.COMPLETED

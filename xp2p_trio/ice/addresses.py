@@ -71,7 +71,7 @@ def _refuse(ip: _IP, configuration: Configuration) -> str | None:
         return "it is a multicast address"
     if isinstance(ip, ipaddress.IPv4Address) and ip.is_reserved:  # 240.0.0.0/4 with the broadcast address
         return "it is a broadcast or reserved address"
-    if isinstance(ip, ipaddress.IPv6Address) and ip in _SITE_LOCAL:  # deprecated by RFC 3879
+    if isinstance(ip, ipaddress.IPv6Address) and ip in _SITE_LOCAL:  # RFC 8445 section 5.1.1.1
         return "it is a site-local address"
     if ip.is_loopback and not configuration.allow_loopback:
         return "it is a loopback address, which the configuration does not allow"

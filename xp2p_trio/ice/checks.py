@@ -26,8 +26,6 @@ from xp2p_trio.sansio import Address
 from xp2p_trio.sdp import CandidateType
 from xp2p_trio.stun import (
     INITIAL_RTO,
-    LAST_WAIT,
-    MAX_REQUESTS,
     ErrorCode,
     Message,
     MessageClass,
@@ -287,7 +285,3 @@ def _yield_role(session: Session, check: Check, now: float) -> None:
         cancel_checks(session, pair)
         session.check_list.trigger(pair)
     choose(session, now)
-
-
-MAX_CHECK_DURATION: Final = (2 ** (MAX_REQUESTS - 1) - 1 + LAST_WAIT) * INITIAL_RTO
-"""Seconds that one check lasts at the smallest RTO: 39.5, the patience of RFC 8863 section 4."""
