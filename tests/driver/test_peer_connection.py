@@ -94,7 +94,7 @@ async def test_states_and_events_tell_the_story(autojump_clock):
             await channel.wait_open()
         await alice.ice_state.wait_value(IceState.COMPLETED)
         await alice.aclose()
-        story = [type(event).__name__ async for event in _until_end(alice.events)]
+        story = await _until_quiet(alice.events)
         order = [
             "GatheringStateChanged",
             "LocalCandidateFound",
@@ -114,10 +114,12 @@ async def test_states_and_events_tell_the_story(autojump_clock):
         assert bob.statistics().sctp is not None
 
 
-async def _until_end(feed):
+async def _until_quiet(feed):
+    names = []
     with trio.move_on_after(1):
         async for event in feed:
-            yield event
+            names.append(type(event).__name__)
+    return names
 
 
 async def test_ipv6_is_off_until_it_is_switched_on(autojump_clock, network):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import gc
+import time
 import tracemalloc
 
 import attrs
