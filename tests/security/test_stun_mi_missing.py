@@ -93,8 +93,16 @@ FORGERIES: dict[str, Forge] = {
 }
 
 
-@pytest.mark.parametrize("moment", ["gathering", "checking", "completed"])
-@pytest.mark.parametrize("forgery", FORGERIES)
+# Before the peer is known its half of the name cannot be judged: such a check waits for the credentials, see below.
+CASES = [
+    (forgery, moment)
+    for forgery in FORGERIES
+    for moment in ("gathering", "checking", "completed")
+    if (forgery, moment) != ("wrong second half", "gathering")
+]
+
+
+@pytest.mark.parametrize(("forgery", "moment"), CASES)
 def test_a_forgery_changes_nothing(forgery: str, moment: str) -> None:
     world = World()
     world.gather()
@@ -107,8 +115,6 @@ def test_a_forgery_changes_nothing(forgery: str, moment: str) -> None:
         world.run_for(1)
         world.assert_agreed()
     victim, peer = world.right.agent, world.left.agent
-    if moment == "gathering" and forgery == "wrong second half":
-        pytest.skip("before the peer is known its half cannot be judged; the check waits for the credentials")
     raw = FORGERIES[forgery](victim, peer)
     sources: list[Address] = [ATTACKER, *world.left.bases]
     world.pull()
