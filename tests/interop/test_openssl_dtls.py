@@ -84,6 +84,25 @@ def test_each_suite_and_group_over_udp(
 
 
 @ROLES
+@pytest.mark.parametrize(
+    ("schemes", "theirs"),
+    [("ECDSA+SHA384:ECDSA+SHA256", THEIRS), ("RSA-PSS+SHA256:RSA+SHA256", THEIR_RSA), ("RSA+SHA256", THEIR_RSA)],
+    ids=["ecdsa-sha384", "rsa-pss", "rsa-pkcs1"],
+)
+def test_signatures_as_openssl_likes_them(
+    role: dtls.Role, schemes: str, theirs: dtls.Certificate, tmp_path: pathlib.Path
+) -> None:
+    tool = s_server if role is dtls.Role.CLIENT else s_client
+    end = connection(role, OUR_RSA if theirs is THEIR_RSA else OURS, theirs)
+    arguments = ["-sigalgs", schemes, "-client_sigalgs", schemes]
+    with tool(end, write_pem(theirs, tmp_path), *arguments) as (endpoint, process):
+        endpoint.run(lambda: end.state is not dtls.State.CONNECTING)
+        assert end.state is dtls.State.CONNECTED, endpoint.events
+        end.send([b"to openssl\n"], 0.0)
+        endpoint.run(lambda: b"to openssl\n" in process.read())
+
+
+@ROLES
 @pytest.mark.parametrize("mtu", [300, 548, 1200, 1400])
 def test_each_mtu_over_udp(role: dtls.Role, mtu: int, tmp_path: pathlib.Path) -> None:
     tool = s_server if role is dtls.Role.CLIENT else s_client

@@ -22,3 +22,11 @@ def test_association_ends_at_the_limit() -> None:
     duo.server.receive([record(23, bytes(40), epoch=1, sequence_number=5000)], duo.now)
     assert failure(duo.server, duo.server.take_events()).failure.reason is Reason.LIMIT_EXCEEDED
     assert len(duo.server.transmit(duo.now, 10)) == 1
+
+
+def test_limit_in_the_middle_of_a_batch() -> None:
+    duo = connected(dtls.Configuration(forgery_limit=5))
+    duo.server.receive([record(23, bytes(40), epoch=1, sequence_number=number + 9) for number in range(50)], duo.now)
+    assert [type(event) for event in duo.server.take_events()] == [dtls.Failed]
+    assert duo.server.statistics.records_forged == 5
+    assert len(duo.server.transmit(duo.now, 10)) == 1

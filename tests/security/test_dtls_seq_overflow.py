@@ -19,3 +19,13 @@ def test_association_ends_at_the_limit() -> None:
     event = failure(client, client.take_events())
     assert event.failure.reason is Reason.LIMIT_EXCEEDED
     assert client.transmit(duo.now, 100) == []
+
+
+def test_limit_while_closing() -> None:
+    duo = connected(dtls.Configuration(record_limit=3))
+    duo.client.send([b"x"] * 10, duo.now)
+    duo.client.close(duo.now)
+    assert len(duo.client.transmit(duo.now, 100)) == 3
+    assert duo.client.transmit(duo.now, 100) == []
+    assert duo.client.take_events() == [dtls.Closed(by_peer=False)]
+    assert duo.client.state is dtls.State.CLOSED

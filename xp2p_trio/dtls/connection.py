@@ -281,7 +281,7 @@ class Connection:
             self._counters.records_sent += len(records)
             self._counters.bytes_sent += sum(map(len, batch[: len(records)]))
             datagrams += records
-            if len(records) < len(batch):
+            if len(records) < len(batch) and self._state is State.CONNECTED:
                 self._exhaust(f"{self._configuration.record_limit} records were sealed under one key")
         if self._alert is not None and not self._outgoing and len(datagrams) < limit and handshaking is not None:
             epoch, alert = self._alert
@@ -315,6 +315,7 @@ class Connection:
                         )
                         if plaintext is None:
                             self._count_forgery()
+                            is_connected = self._state is State.CONNECTED
                         else:
                             window.accept(sequence_number)
                             self._deliver(plaintext)
