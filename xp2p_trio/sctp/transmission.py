@@ -47,6 +47,11 @@ def _build_for_block(context: Context, block: ControlBlock, now: float, limit: i
     _add_control(block, builder)
     inbound = block.inbound
     if inbound.sack_due or (inbound.sack_delayed and outbound.may_send):
+        for sack in inbound.kept_sacks:
+            if builder.has_spare_packet:
+                builder.add(sack)
+                builder.flush()
+        inbound.kept_sacks.clear()
         if builder.room < _SMALLEST_SACK_ROOM:
             builder.flush()
         if len(builder.packets) < limit:

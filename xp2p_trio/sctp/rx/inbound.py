@@ -11,6 +11,10 @@ from xp2p_trio.sctp.wire import IMMEDIATE, SACK_HEADER_SIZE, ForwardTsn, encode_
 
 _MASK: Final = 0xFFFFFFFF
 _PACKETS_PER_SACK: Final = 2  # RFC 9260 section 6.2
+_MAX_KEPT_SACKS: Final = 64
+_MAX_KEPT_RANGES: Final = 64
+"""Bounds of what acknowledging packet by packet may cost; beyond them the last SACK speaks for its batch alone."""
+
 _OVERDRAFT: Final = 4
 """A quarter on top of the window is kept for what advances the cumulative TSN, so that gaps can always close."""
 
@@ -24,6 +28,7 @@ class Inbound:
         reassembly: what they make up.
         sack_due: whether a SACK goes out with the next packet.
         sack_delayed: whether one goes out when its timer ends.
+        kept_sacks: SACKs that were due before the last packet of a batch came, oldest first.
         duplicates: DATA chunks that came again, for the statistics.
         is_stream_error_reported: whether data on a stream that does not exist was reported since the last SACK.
         refused: DATA chunks that there was no room for, for the statistics.
@@ -38,6 +43,7 @@ class Inbound:
         "_window",
         "duplicates",
         "is_stream_error_reported",
+        "kept_sacks",
         "reassembly",
         "refused",
         "sack_delayed",
@@ -50,6 +56,7 @@ class Inbound:
         self.reassembly = Reassembly(max_message_size)
         self.sack_due = False
         self.sack_delayed = False
+        self.kept_sacks: list[bytes] = []
         self.duplicates = 0
         self.refused = 0
         self.is_stream_error_reported = False
@@ -93,6 +100,20 @@ class Inbound:
         if flags & IMMEDIATE:
             self.sack_due = True
         reassembly.add(absolute, flags, stream_id, ssn, ppid, payload)
+
+    def begin_packet(self) -> None:
+        """Another packet with DATA follows, in the same batch or before anything could leave.
+
+        While there is a gap each packet is acknowledged by itself (RFC 9260 section 6.7): the peer's fast retransmission
+        waits for three SACKs, each with news (section 7.2.4), and one SACK for a batch would make it wait for T3-rtx.
+        """
+        if (
+            self.sack_due
+            and self.tracker.starts
+            and len(self.tracker.starts) <= _MAX_KEPT_RANGES
+            and len(self.kept_sacks) < _MAX_KEPT_SACKS
+        ):
+            self.kept_sacks.append(self.build_sack(self._packet_size))
 
     def acknowledge_only(self, tsn: int) -> None:
         """Count a TSN as received without keeping its data."""

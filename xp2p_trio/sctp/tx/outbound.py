@@ -206,13 +206,12 @@ class Outbound:
         header = builder.header
         limit = builder.limit
         is_window_used = False
-        while True:
-            message = queue.peek()
-            if message is None:
-                break
+        message = queue.peek()
+        while message is not None:
             offset = message.offset
             if not offset and message.expires_at <= now:
                 self._give_up(message)
+                message = queue.peek()
                 continue
             if flight_size >= cwnd:
                 is_window_used = True
@@ -228,7 +227,9 @@ class Outbound:
                     continue
             else:
                 room = largest_payload
-            length = min(room, left)
+            length = left
+            if left > room:
+                length = room
             if length > peer_rwnd:
                 # Section 6.1, A: nothing more fits, but one chunk may probe the window when nothing is in flight.
                 if flight_size:
@@ -236,6 +237,7 @@ class Outbound:
                     break
                 self._is_probing = True
             stream = message.stream
+            following: QueuedMessage | None = message
             flags = message.unordered
             if not offset:
                 flags |= BEGINNING
@@ -252,8 +254,8 @@ class Outbound:
             stream.buffered_size -= length
             if end == size:
                 flags |= ENDING
-                queue.finish()
-                if queue.is_empty:
+                following = queue.finish()
+                if following is None:
                     flags |= IMMEDIATE  # RFC 7053: the sender has nothing more
             if flight_size >= cwnd or peer_rwnd < largest_payload:
                 flags |= IMMEDIATE  # RFC 7053: nor may it go on before a SACK
@@ -266,6 +268,7 @@ class Outbound:
             records[tsn] = SentChunk(chunk, chunk_size, length, message, self._packet_number + len(packets))
             if end == size:
                 message.data = b""
+                message = following
             tsn = (tsn + 1) & _MASK
             if length == largest_payload and not builder.chunks:
                 packets.append(header + chunk)

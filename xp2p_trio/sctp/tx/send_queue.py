@@ -177,8 +177,12 @@ class SendQueue:
             stream = self._current = self._waiting.popleft()
         return stream.queue[0]
 
-    def finish(self) -> None:
-        """The message whose turn it is has been transmitted to its end or given up: the next stream's turn comes."""
+    def finish(self) -> QueuedMessage | None:
+        """The message whose turn it is has been transmitted to its end or given up.
+
+        Returns:
+            The message whose turn comes, or None.
+        """
         stream = self._current
         assert stream is not None
         stream.queue.popleft()
@@ -187,6 +191,10 @@ class SendQueue:
             self._waiting.append(stream)
         else:
             stream.is_waiting = False
+            if not self._waiting:
+                return None
+        stream = self._current = self._waiting.popleft()
+        return stream.queue[0]
 
     @property
     def is_empty(self) -> bool:
