@@ -198,9 +198,30 @@ class World:
             if not any(self.connection(side).statistics.sctp.buffered_size for side in SIDES):
                 break
         self.read_all()
-        for channel in self.channels.values():
+        for label, channel in self.channels.items():
             channel.check_complete()
+            for side, channel_id in channel.ids.items():
+                assert self.connection(side).buffered_amount(channel_id) == 0, label
+                assert self.connection(side).unacknowledged_amount(channel_id) == 0, label
+        self.check_alive()
         assert [self.connection(side).state for side in SIDES] == [ConnectionState.CONNECTED] * 2
+
+    def check_alive(self) -> None:
+        """Whatever was lost or abandoned before, what is sent now on a good path arrives, on every kind of channel."""
+        expected = []
+        for label, channel in self.channels.items():
+            life_time = channel.parameters.max_packet_life_time
+            if len(channel.ids) < len(SIDES) or channel.closers or (life_time is not None and life_time < 1.0):
+                continue  # what lives for less than the congestion window needs may be given up
+            for side in SIDES:
+                before = len(channel.directions[side].sent)
+                self.send(side, label, 3000, is_text=False)
+                assert len(channel.directions[side].sent) == before + 1, f"{label} does not take a message"
+                expected.append((label, side, channel.directions[side].sent[-1]))
+        self.run(1.0)
+        self.read_all()
+        for label, side, message in expected:
+            assert message in self.channels[label].directions[side].received, f"{label} from {side} is stuck"
 
     def close(self, side: str) -> None:
         """End the connection from one side; both come to their end."""
