@@ -1,6 +1,24 @@
-"""A simulated network for tests of programs that use xp2p_trio, and for our own.
+"""A simulated network on a virtual clock, for tests of programs that use xp2p_trio, and for our own.
 
-Sans-IO: `Network`, `Link`, `drive`, `Pair`. Under trio the same hosts are the driver's network.
+Under trio, with the `autojump_clock` of pytest-trio, two connected peers over a bad link are one line, and minutes of
+their life are milliseconds:
+
+    async def test_greeting(autojump_clock):
+        async with testing.connected_pair(link=testing.Link(delay=0.05, loss=0.02), seed=7) as (alice, bob):
+            channel = alice.create_data_channel("greeting")
+            await channel.send("hello")
+            arrived = await bob.incoming_channels.accept()
+            assert await arrived.receive() == "hello"
+
+A network of one's own has hosts, which `open_peer_connection` and `connect` take as their `network`, and links that can
+be changed at any time:
+
+    network = testing.Network(seed=7, link=testing.Link(delay=0.02))
+    alice, bob = network.host("alice", "192.0.2.1"), network.host("bob", "192.0.2.2")
+    network.set_links("alice", "bob", testing.BLACK_HOLE)
+
+Without trio, `connect_peers` gives two sans-IO connections, `Pair` joins two layers that speak lists of bytes, and
+`drive` moves anything that speaks bursts. All randomness comes from one seed: equal seeds give equal `trace_hash`es.
 """
 
 from xp2p_trio.testing.connected_pair import connected_pair
