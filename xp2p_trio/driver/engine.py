@@ -155,6 +155,8 @@ class Engine:
                 if self._is_answer_expected:
                     for _ in range(ANSWER_TURNS):
                         await trio.lowlevel.checkpoint()
+                    if not self._is_answer_expected:
+                        continue  # it has left, and has taken along whatever there was to send
             self.flush()
             self._is_answer_expected = False
 
