@@ -178,7 +178,8 @@ class Handshaking:
         is_stale = fragment.message_seq < self._reassembler.next_message_seq
         if self.session is not None:
             # Established: the peer's Finished once more means that it misses ours (RFC 6347 section 4.2.4). Anything
-            # else would begin a new negotiation, and there is none (RFC 5746 section 4.5 permits to ignore it).
+            # else would negotiate anew, which we never do. RFC 5246 section 7.4.1.1 permits silence; some peers take
+            # the warning no_renegotiation for the end.
             if is_stale and fragment.handshake_type == HandshakeType.FINISHED:
                 self._repeat_last_flight(now)
             else:

@@ -401,7 +401,7 @@ def _no_common(what: str, alert: AlertDescription = AlertDescription.HANDSHAKE_F
 def _check_required(hello: ClientHello) -> Refusal | None:
     """Both extensions that protect against being spliced into another session are demanded."""
     extensions = hello.extensions
-    if ExtensionType.EXTENDED_MASTER_SECRET not in extensions:  # RFC 7627 section 5.3
+    if ExtensionType.EXTENDED_MASTER_SECRET not in extensions:  # RFC 7627 section 5.2
         return _no_common("extended_master_secret, and it must")
     if extensions[ExtensionType.EXTENDED_MASTER_SECRET]:
         return malformed("extended_master_secret is not empty")
