@@ -104,8 +104,9 @@ class Inbound:
     def begin_packet(self) -> None:
         """Another packet with DATA follows, in the same batch or before anything could leave.
 
-        While there is a gap each packet is acknowledged by itself (RFC 9260 section 6.7): the peer's fast retransmission
-        waits for three SACKs, each with news (section 7.2.4), and one SACK for a batch would make it wait for T3-rtx.
+        While there is a gap each packet is acknowledged by itself (RFC 9260 section 6.7): the peer's fast
+        retransmission waits for three SACKs, each with news (section 7.2.4); one SACK for a whole batch would leave it
+        to T3-rtx.
         """
         if (
             self.sack_due
