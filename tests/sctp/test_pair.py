@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sctp.evil import EvilPeer
 from tests.sctp.simulation import Simulation, perfect, random_fate
 from xp2p_trio.errors import InvalidArgument, InvalidState, Reason
 from xp2p_trio.sansio import Closed, Failed
@@ -334,3 +335,43 @@ def test_time_may_jump() -> None:
     simulation.run(until=lambda: simulation.is_flushed)
     assert len(simulation.received[1]) == 1
     assert simulation.fate is perfect
+
+
+def test_what_was_queued_for_more_streams_than_the_peer_takes_is_given_up() -> None:
+    few = Configuration(inbound_streams=10)
+    simulation = Simulation(other_configuration=few)
+    simulation.send(0, OutgoingMessage(9, 51, b"fits"), OutgoingMessage(10, 51, b"does not"))
+    simulation.connect()
+    simulation.run(until=lambda: simulation.is_flushed)
+    assert MessageAbandoned(10, 51, 8, transmitted=False) in simulation.events[0]
+    assert [message.data for message in simulation.received[1]] == [b"fits"]
+    with pytest.raises(InvalidArgument):
+        simulation.send(0, OutgoingMessage(10, 51, b"x"))
+
+
+def test_one_sack_for_a_batch() -> None:
+    simulation = Simulation(configuration=Configuration(initial_cwnd_packets=100)).connect()
+    simulation.run(seconds=1)
+    before = len(simulation.sent[1])
+    simulation.send(0, OutgoingMessage(0, 53, bytes(50 * 1160)))
+    simulation.run(until=lambda: simulation.is_flushed)
+    assert len(simulation.sent[1]) - before == 1
+
+
+def test_a_sack_travels_with_data_and_leaves_no_packet_half_empty() -> None:
+    peer = EvilPeer()
+    peer.association.receive([peer.packet(peer.data(0, b"question"))], peer.now)
+    peer.association.send([OutgoingMessage(0, 53, bytes(5000))], peer.now)
+    packets = peer.association.transmit(peer.now, 50)
+    assert [chunk_types(packet) for packet in packets] == [[ChunkType.SACK, ChunkType.DATA]] + [[ChunkType.DATA]] * 4
+    assert all(len(packet) == 1188 for packet in packets[:4])
+
+
+def test_a_short_round_trip_keeps_the_rto_above_its_floor() -> None:
+    simulation = Simulation(delay=0.0001).connect()
+    simulation.send(0, OutgoingMessage(0, 53, bytes(200_000)))
+    simulation.run(until=lambda: simulation.is_flushed)
+    statistics = simulation.ends[0].statistics
+    assert statistics.rto == 0.2
+    assert statistics.srtt is not None
+    assert statistics.srtt < 0.01

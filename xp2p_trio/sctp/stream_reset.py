@@ -80,11 +80,6 @@ class StreamReset:
             return
         self._finish(fresh, Result.DENIED, events)
 
-    @property
-    def is_active(self) -> bool:
-        """Whether a reset that we asked for is not yet over."""
-        return self._asked is not None or bool(self._waiting)
-
     def advance(self) -> None:
         """Ask for the reset of the streams that have become quiet, if no request is under way (section 5.1.1)."""
         if self._asked is not None or not self._waiting:

@@ -308,8 +308,8 @@ class Outbound:
         count = (cumulative_tsn_ack - outstanding.cumulative_tsn_ack) & _MASK
         if count >= 0x80000000:
             return True  # section 6.2.1, D i: an old one
-        if blocks:
-            blocks = _in_order(blocks)
+        if blocks and not _are_in_order(blocks):
+            blocks = outstanding.gaps_after(count)  # They say nothing, so that what was known stays.
         highest = count + blocks[-1][1] if blocks else count
         if highest > len(outstanding.chunks):
             return False
@@ -452,11 +452,11 @@ class Outbound:
                 self._forward_tsn_due = True
 
 
-def _in_order(blocks: tuple[GapAckBlock, ...]) -> tuple[GapAckBlock, ...]:
-    """The blocks, or none if they are not as section 3.3.4 wants them: ascending, apart, not empty."""
+def _are_in_order(blocks: tuple[GapAckBlock, ...]) -> bool:
+    """Whether the blocks are as section 3.3.4 wants them: ascending, apart, not empty."""
     previous = 0
     for start, end in blocks:
         if not previous < start <= end:
-            return ()
+            return False
         previous = end
-    return blocks
+    return True
