@@ -103,7 +103,7 @@ class WholeStack(RuleBasedStateMachine):
             self.world.close(self.closer)
 
 
-WholeStack.TestCase.settings = settings(settings.default, max_examples=20, stateful_step_count=25)
+WholeStack.TestCase.settings = settings(settings.default, max_examples=40, stateful_step_count=30)
 TestWholeStack = WholeStack.TestCase
 
 
