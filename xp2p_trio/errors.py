@@ -85,6 +85,7 @@ class Reason(enum.StrEnum):
     PROTOCOL_VIOLATION = "protocol violation"
     ALERT_RECEIVED = "alert received"
     ABORT_RECEIVED = "abort received"
+    REFUSED = "refused"
     PEER_UNREACHABLE = "peer unreachable"
     LIMIT_EXCEEDED = "limit exceeded"
     CLOSED_BY_PEER = "closed by peer"
@@ -96,7 +97,7 @@ class Failure:
     """Why a layer gave up for good.
 
     Attributes:
-        layer: the layer that failed: "ice", "dtls", "sctp" or "peer".
+        layer: the layer that failed: "stun", "turn", "ice", "dtls", "sctp" or "peer".
         reason: which class of failure it was.
         detail: one or more sentences for a person: what was tried, and what to do.
     """

@@ -14,6 +14,7 @@ algorithms = st.tuples(u16, st.binary(max_size=20))
 known = {
     0x0001, 0x0006, 0x0008, 0x0009, 0x000A, 0x0014, 0x0015, 0x001C, 0x001D, 0x001E, 0x0020, 0x0024, 0x0025,
     0x8002, 0x8022, 0x8023, 0x8028, 0x8029, 0x802A,
+    0x000C, 0x000D, 0x0012, 0x0013, 0x0016, 0x0017, 0x0019,
 }  # fmt: skip
 
 attributes = st.one_of(
@@ -33,6 +34,13 @@ attributes = st.one_of(
     st.just(stun.UseCandidate()),
     st.integers(0, 2**64 - 1).map(stun.IceControlled),
     st.integers(0, 2**64 - 1).map(stun.IceControlling),
+    addresses.map(stun.XorPeerAddress),
+    addresses.map(stun.XorRelayedAddress),
+    u16.map(stun.ChannelNumber),
+    st.integers(0, 2**32 - 1).map(stun.Lifetime),
+    st.binary(max_size=100).map(stun.Data),
+    st.integers(0, 255).map(stun.RequestedAddressFamily),
+    st.integers(0, 255).map(stun.RequestedTransport),
     st.builds(stun.Opaque, u16.filter(lambda kind: kind not in known), st.binary(max_size=40)),
 )
 

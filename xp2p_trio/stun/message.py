@@ -46,9 +46,15 @@ A = TypeVar("A", bound=Attribute)
 
 
 class Method(enum.IntEnum):
-    """The methods that this package speaks (RFC 8489 section 18.2)."""
+    """The methods that this package speaks (RFC 8489 section 18.2, RFC 8656 section 17)."""
 
     BINDING = 1
+    ALLOCATE = 3
+    REFRESH = 4
+    SEND = 6
+    DATA = 7
+    CREATE_PERMISSION = 8
+    CHANNEL_BIND = 9
 
 
 class MessageClass(enum.IntEnum):
