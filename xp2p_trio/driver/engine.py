@@ -152,13 +152,20 @@ class Engine:
                 continue
             if len(bursts) == 1 and len(bursts[0].datagrams) == 1:
                 self._hand_on()
-                if self._is_answer_expected:
-                    for _ in range(ANSWER_TURNS):
-                        await trio.lowlevel.checkpoint()
-                    if not self._is_answer_expected:
-                        continue  # it has left, and has taken along whatever there was to send
+                if self._is_answer_expected and await self._is_answered():
+                    continue
             self.flush()
             self._is_answer_expected = False
+
+    async def _is_answered(self) -> bool:
+        """Let the program answer; whether it has, and the answer took along whatever there was to send."""
+        turns = 0
+        while self._is_answer_expected:
+            if turns == ANSWER_TURNS:
+                return False
+            turns += 1
+            await trio.lowlevel.checkpoint()
+        return True
 
     async def _pump(self) -> None:
         while not self._is_over:
