@@ -251,7 +251,7 @@ def test_streams_are_reset_both_ways_and_used_again() -> None:
 @pytest.mark.parametrize("loss", [0.0, 0.3])
 @pytest.mark.parametrize("both", [True, False])
 def test_shutdown_delivers_everything_first(loss: float, both: bool) -> None:
-    simulation = Simulation(fate=random_fate(9, loss=loss)).connect()
+    simulation = Simulation(fate=random_fate(10, loss=loss)).connect()
     for end in (0, 1):
         simulation.send(end, *(OutgoingMessage(n, 51, bytes(3000)) for n in range(20)))
     simulation.ends[0].shutdown(simulation.now)

@@ -211,7 +211,7 @@ class Association:
     # Packets in.
 
     def receive(self, batch: Sequence[bytes], now: float) -> None:
-        """Take packets in the order in which they arrived. One SACK is for all of them, unless there is a gap."""
+        """Take packets in the order in which they arrived. One SACK is for all of them, unless the path loses."""
         now = self._advance_clock(now)
         context = self._context
         if self._is_over:
@@ -242,7 +242,7 @@ class Association:
                 ):
                     # The way of bulk data: one DATA chunk in a packet, read in one step.
                     inbound = block.inbound
-                    if inbound.sack_due:
+                    if inbound.quick_packets:
                         inbound.begin_packet()
                     inbound.receive_data(
                         tsn, flags, stream_id, ssn, ppid, packet[_SINGLE_DATA_SIZE : COMMON_HEADER_SIZE + length]

@@ -70,7 +70,7 @@ def receive_packet(context: Context, packet: bytes, now: float) -> None:
         chunk_type = kind >> 8
         state = context.state
         if chunk_type == _DATA and state in RECEIVING:
-            if not has_data and context.block is not None:
+            if not has_data and context.block is not None and context.block.inbound.quick_packets:
                 context.block.inbound.begin_packet()
             has_data = True
             if not _receive_data(context, kind & 0xFF, packet, start, stop):

@@ -11,7 +11,10 @@ from xp2p_trio.sctp.wire import IMMEDIATE, SACK_HEADER_SIZE, ForwardTsn, encode_
 
 _MASK: Final = 0xFFFFFFFF
 _PACKETS_PER_SACK: Final = 2  # RFC 9260 section 6.2
-_MAX_KEPT_SACKS: Final = 64
+_QUICK_PACKETS: Final = 128
+"""Packets after a gap or a duplicate that are acknowledged one by one: the path loses, and may lose SACKs as well."""
+
+_MAX_KEPT_SACKS: Final = 16
 _MAX_KEPT_RANGES: Final = 64
 """Bounds of what acknowledging packet by packet may cost; beyond them the last SACK speaks for its batch alone."""
 
@@ -28,7 +31,8 @@ class Inbound:
         reassembly: what they make up.
         sack_due: whether a SACK goes out with the next packet.
         sack_delayed: whether one goes out when its timer ends.
-        kept_sacks: SACKs that were due before the last packet of a batch came, oldest first.
+        quick_packets: packets with DATA that are still to be acknowledged one by one.
+        kept_sacks: SACKs for earlier packets of a batch than the last one, oldest first.
         duplicates: DATA chunks that came again, for the statistics.
         is_stream_error_reported: whether data on a stream that does not exist was reported since the last SACK.
         refused: DATA chunks that there was no room for, for the statistics.
@@ -38,12 +42,14 @@ class Inbound:
         "_advertised",
         "_hard_limit",
         "_has_data",
+        "_is_packet_unacknowledged",
         "_packet_size",
         "_unacknowledged_packets",
         "_window",
         "duplicates",
         "is_stream_error_reported",
         "kept_sacks",
+        "quick_packets",
         "reassembly",
         "refused",
         "sack_delayed",
@@ -57,6 +63,7 @@ class Inbound:
         self.sack_due = False
         self.sack_delayed = False
         self.kept_sacks: list[bytes] = []
+        self.quick_packets = 0
         self.duplicates = 0
         self.refused = 0
         self.is_stream_error_reported = False
@@ -66,6 +73,7 @@ class Inbound:
         self._advertised = window
         self._unacknowledged_packets = 0
         self._has_data = False
+        self._is_packet_unacknowledged = False
 
     def receive_data(self, tsn: int, flags: int, stream_id: int, ssn: int, ppid: int, payload: bytes) -> None:
         """Take one DATA chunk with at least one byte of user data, on a stream that exists."""
@@ -86,6 +94,7 @@ class Inbound:
         else:
             # RFC 9260 section 6.2: duplicates and gaps are acknowledged at once.
             self.sack_due = True
+            self.quick_packets = _QUICK_PACKETS
             absolute = cumulative_tsn + (offset if offset < 0x80000000 else offset - 0x100000000)
             if absolute > cumulative_tsn and reassembly.charged + SMALLEST_CHARGE > self._window:
                 self._refuse()
@@ -102,19 +111,20 @@ class Inbound:
         reassembly.add(absolute, flags, stream_id, ssn, ppid, payload)
 
     def begin_packet(self) -> None:
-        """Another packet with DATA follows, in the same batch or before anything could leave.
+        """Another packet with DATA follows, of those that are acknowledged one by one.
 
-        While there is a gap each packet is acknowledged by itself (RFC 9260 section 6.7): the peer's fast
-        retransmission waits for three SACKs, each with news (section 7.2.4); one SACK for a whole batch would leave it
-        to T3-rtx.
+        RFC 9260 section 6.7 asks for it while there is a gap: the peer's fast retransmission waits for three SACKs,
+        each with news (section 7.2.4), and one SACK for a whole batch would leave it to T3-rtx. After a gap, a batch
+        may be all that a small window let the peer send: the loss of its only SACK would mean T3-rtx as well.
         """
         if (
-            self.sack_due
-            and self.tracker.starts
-            and len(self.tracker.starts) <= _MAX_KEPT_RANGES
+            (self._is_packet_unacknowledged or self.sack_due)
             and len(self.kept_sacks) < _MAX_KEPT_SACKS
+            and len(self.tracker.starts) <= _MAX_KEPT_RANGES
         ):
             self.kept_sacks.append(self.build_sack(self._packet_size))
+        self.quick_packets -= 1
+        self._is_packet_unacknowledged = True
 
     def acknowledge_only(self, tsn: int) -> None:
         """Count a TSN as received without keeping its data."""
@@ -130,7 +140,7 @@ class Inbound:
         """Note that packets with DATA are done; every second one is acknowledged (RFC 9260 section 6.2)."""
         self._has_data = True
         self._unacknowledged_packets += count
-        if self._unacknowledged_packets >= _PACKETS_PER_SACK:
+        if self._unacknowledged_packets >= _PACKETS_PER_SACK or self.quick_packets:
             self.sack_due = True
         else:
             self.sack_delayed = True
@@ -180,6 +190,7 @@ class Inbound:
         self.sack_delayed = False
         self.is_stream_error_reported = False
         self._unacknowledged_packets = 0
+        self._is_packet_unacknowledged = False
         self._advertised = a_rwnd = self.a_rwnd
         duplicates = tracker.take_duplicates()
         blocks = tracker.gap_ack_blocks((room - SACK_HEADER_SIZE) // 4 - len(duplicates)) if tracker.starts else []
