@@ -44,3 +44,11 @@ def offers(request: pytest.FixtureRequest) -> bool:
 def opens(request: pytest.FixtureRequest) -> bool:
     """Whether the first of the pair opens the channel."""
     return bool(request.param)
+
+
+@pytest.fixture(params=PEERS)
+def foreign(request: pytest.FixtureRequest, children: Children) -> str:
+    """Each foreign peer in turn."""
+    name = str(request.param)
+    require(children, name)
+    return name

@@ -11,6 +11,7 @@ from tests.interop.peer import Candidate, ChannelInfo, ChannelSpec, RefusedError
 from tests.interop.peers.pattern import Digest, make_message
 from xp2p_trio import ConnectionFailed, ConnectionState, DataChannel, PeerConnection, open_peer_connection
 from xp2p_trio.datachannel import ChannelState
+from xp2p_trio.driver import Network
 from xp2p_trio.peer import IceCandidate, SessionDescription
 
 
@@ -152,7 +153,7 @@ class OurPeer:
 
 
 @asynccontextmanager
-async def open_our_peer() -> AsyncGenerator[OurPeer, None]:
-    """A connection of ours."""
-    async with open_peer_connection() as pc:
+async def open_our_peer(network: Network | None = None, **overrides: object) -> AsyncGenerator[OurPeer, None]:
+    """A connection of ours; `overrides` are fields of its configuration."""
+    async with open_peer_connection(network=network, **overrides) as pc:
         yield OurPeer(pc)

@@ -9,21 +9,13 @@ from typing import Any
 import pytest
 import trio
 
-from tests.interop.foreign import Children, ForeignError, ForeignPeer, open_foreign_peer, require
+from tests.interop.foreign import Children, ForeignError, ForeignPeer, open_foreign_peer
 from tests.interop.link import Recorder, check_echo
-from tests.interop.locate import PEERS
 from tests.interop.ours import OurChannel, OurPeer, open_our_peer
 from tests.interop.peer import Candidate, ChannelSpec, negotiating
 from xp2p_trio import connect, signaling_pair
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(params=PEERS)
-def foreign(request: pytest.FixtureRequest, children: Children) -> str:
-    """Each foreign peer in turn."""
-    require(children, request.param)
-    return str(request.param)
 
 
 @pytest.mark.parametrize("data_first", [True, False], ids=["data-first", "media-first"])
