@@ -40,7 +40,7 @@ def _build_for_block(context: Context, block: ControlBlock, now: float, limit: i
         builder = PacketBuilder(block.header, context.configuration.max_packet_size, 1)
         builder.add(handshake.encode_our_cookie_echo(context))
         _add_control(block, builder)
-        outbound.fill(builder, now)
+        outbound.fill(builder, now, is_ending=context.is_shutdown_wanted)
         builder.flush()
         return [with_checksum(packet) for packet in builder.packets]
     builder = PacketBuilder(block.header, context.configuration.max_packet_size, limit)
@@ -67,7 +67,7 @@ def _build_for_block(context: Context, block: ControlBlock, now: float, limit: i
         if shutdown_chunk is not None:
             builder.add(shutdown_chunk)
     if state in SENDING:
-        outbound.fill(builder, now)
+        outbound.fill(builder, now, is_ending=state != State.ESTABLISHED)
         context.drain_abandoned()
     builder.flush()
     if block.extensions.zero_checksum:

@@ -132,14 +132,20 @@ class Outbound:
 
     # Packets out.
 
-    def fill(self, builder: PacketBuilder, now: float) -> None:
-        """Put FORWARD TSN, retransmissions and new data into packets, as far as the windows allow."""
+    def fill(self, builder: PacketBuilder, now: float, *, is_ending: bool = False) -> None:
+        """Put FORWARD TSN, retransmissions and new data into packets, as far as the windows allow.
+
+        Args:
+            builder: the packets.
+            now: the time.
+            is_ending: whether the association ends once all data is acknowledged.
+        """
         if self._forward_tsn_due:
             self._add_forward_tsn(builder, now)
         if self.outstanding.lost:
             self._fill_lost(builder, now)
         if not self.outstanding.lost and not self.queue.is_empty:
-            self._fill_new(builder, now)
+            self._fill_new(builder, now, is_ending)
 
     def _add_forward_tsn(self, builder: PacketBuilder, now: float) -> None:
         self._forward_tsn_due = False
@@ -190,7 +196,7 @@ class Outbound:
         self._timed_tsn = None  # section 6.3.1, C5: Karn's algorithm
         self._last_sent_at = now
 
-    def _fill_new(self, builder: PacketBuilder, now: float) -> None:
+    def _fill_new(self, builder: PacketBuilder, now: float, is_ending: bool) -> None:
         queue = self.queue
         outstanding = self.outstanding
         if not outstanding.chunks:
@@ -238,7 +244,7 @@ class Outbound:
                 self._is_probing = True
             stream = message.stream
             following: QueuedMessage | None = message
-            flags = message.unordered
+            flags = message.unordered  # and I where RFC 7053 section 5.1 advises it
             if not offset:
                 flags |= BEGINNING
                 message.first_tsn = tsn
@@ -252,20 +258,26 @@ class Outbound:
             message.offset = end
             message.fragments += 1
             stream.buffered_size -= length
+            packet_number = self._packet_number + len(packets)
             if end == size:
                 flags |= ENDING
                 following = queue.finish()
-                if following is None:
-                    flags |= IMMEDIATE  # RFC 7053: the sender has nothing more
+                if stream.is_resetting and not stream.queue:
+                    flags |= IMMEDIATE  # the reset waits for the SACK
+                elif following is None and (
+                    # The SACK of a lone packet may ride on the reply.
+                    is_ending or offset or (tsn != first_tsn and records[first_tsn].packet_number != packet_number)
+                ):
+                    flags |= IMMEDIATE
             if flight_size >= cwnd or peer_rwnd < largest_payload:
-                flags |= IMMEDIATE  # RFC 7053: nor may it go on before a SACK
+                flags |= IMMEDIATE  # nothing more may leave before a SACK
             chunk = (
                 DATA_HEADER.pack(0, flags, DATA_HEADER_SIZE + length, tsn, stream.stream_id, message.ssn, message.ppid)
                 + message.data[offset:end]
             )
             if length & 3:
                 chunk += _PADDING[length & 3]
-            records[tsn] = SentChunk(chunk, chunk_size, length, message, self._packet_number + len(packets))
+            records[tsn] = SentChunk(chunk, chunk_size, length, message, packet_number)
             if end == size:
                 message.data = b""
                 message = following
