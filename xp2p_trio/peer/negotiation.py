@@ -253,6 +253,9 @@ class Negotiator:
             raise SdpError("the description restarts ICE, which this version does not follow; open a new connection")
         if set(new.fingerprints) != set(known.fingerprints) or (new.tls_id or known.tls_id) != known.tls_id:
             raise SdpError("the description asks for a new DTLS association; open a new connection for that")
+        kept = Setup.PASSIVE if self._agreement.is_dtls_client else Setup.ACTIVE
+        if applied.kind != "offer" and new.setup is not kept:
+            raise SdpError(f"a=setup:{new.setup} turns the DTLS roles around, which an answer cannot")
 
     def _agree(self) -> None:
         local, remote = self._local, self._remote
