@@ -158,8 +158,8 @@ class Inbound:
         """
         tracker = self.tracker
         absolute = tracker.unwrap(forward_tsn.new_cumulative_tsn)
+        self.sack_due = True  # the sender can skip its next hole only when it knows that this one is skipped
         if absolute <= tracker.cumulative_tsn:
-            self.sack_due = True
             return True
         if absolute - tracker.cumulative_tsn > MAX_OFFSET:
             return False

@@ -336,8 +336,8 @@ class Outbound:
             self._cumulative_moved(cumulative_tsn_ack, acked_size, flight_size, now)
         if acked_size:
             self._is_probing = False
-        if acked_size or a_rwnd < _SHUT_WINDOW:
-            # Section 8.1; a peer that says that its window is shut is there too (section 6.1, A).
+        if acked_size or count or a_rwnd < _SHUT_WINDOW:
+            # Section 8.1. A peer that follows a FORWARD TSN, or says that its window is shut, is there too.
             self.expirations = 0
         if self._is_probing and a_rwnd >= _SHUT_WINDOW:
             # The window opened, and what probed it had been dropped: it goes again now, not after a backed-off RTO.
@@ -355,7 +355,7 @@ class Outbound:
         return True
 
     def _cumulative_moved(self, cumulative_tsn_ack: int, acked_size: int, flight_size: int, now: float) -> None:
-        if acked_size and self.expirations:
+        if self.expirations:
             self.rto.progressed()
         timed = self._timed_tsn
         if timed is not None and (cumulative_tsn_ack - timed) & _MASK < 0x80000000:
@@ -456,7 +456,11 @@ class Outbound:
         outstanding = self.outstanding
         if not outstanding.is_front_abandoned:
             self._forwarded_tsn = None
-        elif self._forwarded_tsn is None or now - self._forwarded_at >= self.rto.rto:
+        elif (
+            self._forwarded_tsn is None
+            or self._forwarded_tsn not in outstanding.chunks  # the peer stands before the next hole
+            or now - self._forwarded_at >= self.rto.rto
+        ):
             self._forward_tsn_due = True
         else:
             following = outstanding.chunks.get((self._forwarded_tsn + 1) & _MASK)
