@@ -25,23 +25,48 @@ from xp2p_trio.testing.connected_pair import connected_pair
 from xp2p_trio.testing.drive import Spinning, VirtualTimeout, drive
 from xp2p_trio.testing.host import Host
 from xp2p_trio.testing.link import BLACK_HOLE, BurstLoss, Link
+from xp2p_trio.testing.middlebox import DropReason, Firewall, MiddleboxStatistics, Nat
 from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, InvariantBroken, LimitSpy, NonceSpy
-from xp2p_trio.testing.network import Delivered, Monitor, Network, Sent
+from xp2p_trio.testing.nat import (
+    FULL_CONE,
+    PORT_RESTRICTED_CONE,
+    RESTRICTED_CONE,
+    STATEFUL,
+    SYMMETRIC,
+    UDP_BLOCKED,
+    FirewallPolicy,
+    NatBehaviour,
+)
+from xp2p_trio.testing.network import Monitor, Network
 from xp2p_trio.testing.pair import OverUdp, Pair
 from xp2p_trio.testing.peers import Peers, connect_peers
 from xp2p_trio.testing.statistics import NetworkStatistics
+from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
 
 __all__ = [
     "BLACK_HOLE",
+    "FULL_CONE",
+    "PORT_RESTRICTED_CONE",
+    "RESTRICTED_CONE",
+    "STATEFUL",
+    "SYMMETRIC",
+    "UDP_BLOCKED",
     "AmplificationSpy",
     "BurstLoss",
     "ConsentSpy",
     "Delivered",
+    "DropReason",
+    "Dropped",
+    "Firewall",
+    "FirewallPolicy",
     "Host",
     "InvariantBroken",
     "LimitSpy",
     "Link",
+    "MiddleboxStatistics",
     "Monitor",
+    "Nat",
+    "NatBehaviour",
     "Network",
     "NetworkStatistics",
     "NonceSpy",
@@ -50,6 +75,8 @@ __all__ = [
     "Peers",
     "Sent",
     "Spinning",
+    "TraceEntry",
+    "Translated",
     "VirtualTimeout",
     "connect_peers",
     "connected_pair",

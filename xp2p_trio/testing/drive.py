@@ -74,8 +74,7 @@ class _Run:
         now: float,
     ) -> None:
         self._network = network
-        self._layers = dict(layers)
-        self._hosts = {ip: name for name in layers for ip in network.host(name).ip_addresses}
+        self._layers = {network.host(name).name: layer for name, layer in layers.items()}
         self._on_events = on_events
         self._max_steps = max_steps
         self._steps = dict.fromkeys(layers, 0)
@@ -107,12 +106,11 @@ class _Run:
         for name, layer in self._layers.items():
             bursts: list[Burst] = self._call(name, layer.transmit, self._now, TRANSMIT_LIMIT)
             for burst in bursts:
-                self._network.send(burst, self._now)
+                self._network.send(burst, self._now, host=name)
                 moved = True
-        for burst in self._network.deliver(self._now):
-            name_there = self._hosts.get(burst.local[0])
-            if name_there is not None:
-                self._call(name_there, self._layers[name_there].receive, burst, self._now)
+        for name, burst in self._network.deliver_to_hosts(self._now):
+            if name in self._layers:
+                self._call(name, self._layers[name].receive, burst, self._now)
                 moved = True
         if self._on_events is not None:
             for name, layer in self._layers.items():

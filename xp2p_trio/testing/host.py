@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 from xp2p_trio.errors import InvalidArgument
@@ -12,6 +12,7 @@ from xp2p_trio.sansio import Address
 if TYPE_CHECKING:
     from xp2p_trio.driver import Interface
     from xp2p_trio.testing.network import Network
+    from xp2p_trio.testing.realm import Realm
     from xp2p_trio.testing.sockets import VirtualSocket
 
 _FIRST_EPHEMERAL_PORT = 49152  # RFC 6335 section 6
@@ -42,19 +43,66 @@ class Host:
         network: where it stands.
     """
 
-    def __init__(self, network: Network, name: str, ip_addresses: Iterable[str]) -> None:
+    def __init__(self, network: Network, name: str) -> None:
         self.network = network
         self.name = name
-        self._ip_addresses = [canonical(ip_address) for ip_address in ip_addresses]
+        self._home = network.realm(None)
+        self._realms: dict[str, Realm] = {}
         self._next_port = _FIRST_EPHEMERAL_PORT
 
     def __repr__(self) -> str:
-        return f"<Host {self.name!r} {', '.join(self._ip_addresses)}>"
+        return f"<Host {self.name!r} {', '.join(self._realms)}>"
 
     @property
     def ip_addresses(self) -> Sequence[str]:
         """Its IP addresses, in the order in which it got them."""
-        return tuple(self._ip_addresses)
+        return tuple(self._realms)
+
+    @property
+    def realms(self) -> Sequence[Realm]:
+        """Where it stands, once for each address."""
+        return tuple(self._realms.values()) or (self._home,)
+
+    def realm_of(self, ip_address: str) -> Realm | None:
+        """Where that address is; None if it has no such address, or no more."""
+        return self._realms.get(ip_address)
+
+    def add_ip_address(self, ip_address: str, *, inside: str | None = None) -> None:
+        """An interface comes up.
+
+        Args:
+            ip_address: what it gets.
+            inside: the NAT or firewall that this address is behind; None is where the host stands.
+
+        Raises:
+            InvalidArgument: there is no such box, or the address is taken there, or is no numeric address.
+        """
+        ip_address = canonical(ip_address)
+        realm = self._home if inside is None else self.network.realm(inside)
+        if ip_address in self._realms:
+            raise InvalidArgument(f"host {self.name!r} has {ip_address} already")
+        realm.check_free(ip_address)
+        realm.add(ip_address, self)
+        if not self._realms:
+            self._home = realm
+        self._realms[ip_address] = realm
+        self.network.note_address(self, ip_address)
+
+    def remove_ip_address(self, ip_address: str) -> None:
+        """An interface goes down: what is under way to it is lost, and so is what is still sent from it.
+
+        Raises:
+            InvalidArgument: the host has no such address.
+        """
+        ip_address = canonical(ip_address)
+        if ip_address not in self._realms:
+            raise InvalidArgument(f"host {self.name!r} has no address {ip_address}")
+        self._realms.pop(ip_address).remove(ip_address)
+
+    def moved(self, realm: Realm) -> None:
+        """A box was put before it: it is inside now."""
+        self._home = realm
+        self._realms = dict.fromkeys(self._realms, realm)
 
     def address(self, port: int | None = None, *, ip_address: str | None = None) -> Address:
         """A transport address of this host: by default its first IP address with a port that was not given out before.
@@ -62,11 +110,11 @@ class Host:
         Raises:
             InvalidArgument: the host has no such IP address, or has given out every port.
         """
-        if not self._ip_addresses:
+        if not self._realms:
             raise InvalidArgument(f"host {self.name!r} has no IP address")
-        chosen = self._ip_addresses[0] if ip_address is None else canonical(ip_address)
-        if chosen not in self._ip_addresses:
-            raise InvalidArgument(f"host {self.name!r} has no address {chosen}; it has {', '.join(self._ip_addresses)}")
+        chosen = next(iter(self._realms)) if ip_address is None else canonical(ip_address)
+        if chosen not in self._realms:
+            raise InvalidArgument(f"host {self.name!r} has no address {chosen}; it has {', '.join(self._realms)}")
         if port is None:
             port = self._next_port
             if port > _LAST_PORT:
@@ -80,7 +128,7 @@ class Host:
             Interface,
         )  # imports trio, which the sans-IO part of this package does without
 
-        return [Interface("virtual", ip_address) for ip_address in self._ip_addresses]
+        return [Interface("virtual", ip_address) for ip_address in self._realms]
 
     def bind(self, address: Address) -> VirtualSocket:
         """Open a socket on an address of this host; port 0 picks a free one.

@@ -34,18 +34,18 @@ class Courier:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.sockets: dict[Address, VirtualSocket] = {}
+        self.sockets: dict[tuple[str, Address], VirtualSocket] = {}
         self._timekeeper: trio.CancelScope | None = None
 
-    def send(self, burst: Burst) -> None:
-        """Hand the burst to the network, now."""
-        self.network.send(burst, trio.current_time())
+    def send(self, burst: Burst, host_name: str) -> None:
+        """Hand the burst of a host to the network, now."""
+        self.network.send(burst, trio.current_time(), host=host_name)
         self._rearm()
 
     def deliver(self) -> None:
         """Hand out what has arrived by now; what no socket is bound to is gone."""
-        for burst in self.network.deliver(trio.current_time()):
-            receiver = self.sockets.get(burst.local)
+        for host_name, burst in self.network.deliver_to_hosts(trio.current_time()):
+            receiver = self.sockets.get((host_name, burst.local))
             if receiver is not None:
                 receiver.arrive(burst)
 
@@ -77,8 +77,9 @@ class Courier:
 class VirtualSocket:
     """A UDP socket of a simulated host: the driver's `DatagramSocket`."""
 
-    def __init__(self, courier: Courier, address: Address) -> None:
+    def __init__(self, courier: Courier, host_name: str, address: Address) -> None:
         self._courier = courier
+        self._host_name = host_name
         self._address = address
         self._arrived: list[Burst] = []
         self._arrived_size = 0
@@ -139,7 +140,7 @@ class VirtualSocket:
             raise trio.ClosedResourceError("this socket was closed")
         if not self._writable.is_set():
             return 0
-        self._courier.send(Burst(self._address, burst.remote, burst.datagrams))
+        self._courier.send(Burst(self._address, burst.remote, burst.datagrams), self._host_name)
         return len(burst.datagrams)
 
     async def wait_writable(self) -> None:
@@ -171,7 +172,7 @@ class VirtualSocket:
         """Release the port and wake whoever waits. Again is harmless."""
         if not self._is_closed:
             self._is_closed = True
-            del self._courier.sockets[self._address]
+            del self._courier.sockets[self._host_name, self._address]
             self._writable.set()
             self.unpark()
 
@@ -219,11 +220,11 @@ def bind(host: Host, address: Address) -> VirtualSocket:
         raise OSError(errno.EADDRNOTAVAIL, f"{os.strerror(errno.EADDRNOTAVAIL)}: {ip_address} port {port}")
     courier = _courier(host.network)
     chosen: Address = (ip_address, port)
-    while port == 0 and (chosen[1] == 0 or chosen in courier.sockets):
+    while port == 0 and (chosen[1] == 0 or (host.name, chosen) in courier.sockets):
         chosen = host.address(ip_address=ip_address)
-    if chosen in courier.sockets:
+    if (host.name, chosen) in courier.sockets:
         raise OSError(errno.EADDRINUSE, f"{os.strerror(errno.EADDRINUSE)}: {ip_address} port {port}")
-    courier.sockets[chosen] = opened = VirtualSocket(courier, chosen)
+    courier.sockets[host.name, chosen] = opened = VirtualSocket(courier, host.name, chosen)
     return opened
 
 

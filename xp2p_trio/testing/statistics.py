@@ -21,6 +21,7 @@ class NetworkStatistics:
         corrupted: with a flipped bit.
         truncated: cut short.
         reordered: held back so that others could overtake.
+        filtered: dropped by a NAT or firewall, on the way out or in.
         unroutable: sent to, or arrived at, an address that no host has.
     """
 
@@ -35,4 +36,5 @@ class NetworkStatistics:
     corrupted: int = 0
     truncated: int = 0
     reordered: int = 0
+    filtered: int = 0
     unroutable: int = 0

@@ -1,0 +1,285 @@
+"""NATs and firewalls at work: made by `Network.nat` and `Network.firewall`."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import final
+
+import attrs
+
+from xp2p_trio.sansio import Address
+from xp2p_trio.testing.host import canonical
+from xp2p_trio.testing.mappings import MappingTable
+from xp2p_trio.testing.nat import FirewallPolicy, NatBehaviour
+from xp2p_trio.testing.realm import Realm
+
+
+class DropReason(enum.Enum):
+    """Why a box dropped a datagram. It says nothing to the sender."""
+
+    BLOCKED = "blocked"
+    """UDP may not use the remote port."""
+    NO_PORT = "no_port"
+    """All external ports are taken."""
+    NO_HAIRPIN = "no_hairpin"
+    """A host inside sent to an external address, and the NAT does no hairpinning."""
+    NO_MAPPING = "no_mapping"
+    """It came for an external address that leads nowhere."""
+    FILTERED = "filtered"
+    """Its sender may not send to this mapping."""
+
+
+@attrs.frozen(kw_only=True)
+class MiddleboxStatistics:
+    """A snapshot; numbers of datagrams but for `mappings_created`.
+
+    Attributes:
+        outbound: let out.
+        inbound: let in.
+        mappings_created: sockets inside that became visible, once for each external address.
+        blocked: dropped for `DropReason.BLOCKED`; the others likewise.
+        no_port: see there.
+        no_hairpin: see there.
+        no_mapping: see there.
+        filtered: see there.
+    """
+
+    outbound: int = 0
+    inbound: int = 0
+    mappings_created: int = 0
+    blocked: int = 0
+    no_port: int = 0
+    no_hairpin: int = 0
+    no_mapping: int = 0
+    filtered: int = 0
+
+
+def _is_ipv6(ip_address: str) -> bool:
+    return ":" in ip_address
+
+
+def _same(internal: Address, is_free: Callable[[Address], bool]) -> Address | None:
+    """The allocation of a box that does not translate: mappings of one socket are one."""
+    return internal
+
+
+def _firewall_table(policy: NatBehaviour | FirewallPolicy) -> MappingTable:
+    return MappingTable(
+        mapping="endpoint-independent",
+        filtering=policy.filtering or "endpoint-independent",
+        timeout=policy.timeout,
+        inbound_refresh=policy.inbound_refresh,
+        allocate=_same,
+    )
+
+
+@final
+class Nat:
+    """Translates UDP over IPv4 between its inside and where it stands; IPv6 passes a stateful filter.
+
+    Attributes:
+        name: as the network knows it.
+        behaviour: what it does.
+        inside: its hosts and boxes.
+        outside: where its own addresses are.
+    """
+
+    def __init__(
+        self, name: str, ip_addresses: Iterable[str], behaviour: NatBehaviour, outside: Realm, random: Random
+    ) -> None:
+        self.name = name
+        self.behaviour = behaviour
+        self.inside = Realm(self)
+        self.outside = outside
+        self._ip_addresses = [canonical(ip_address) for ip_address in ip_addresses]
+        self._random = random
+        self._ipv4 = MappingTable(
+            mapping=behaviour.mapping,
+            filtering=behaviour.filtering,
+            timeout=behaviour.timeout,
+            inbound_refresh=behaviour.inbound_refresh,
+            allocate=self._allocate,
+        )
+        self._ipv6 = _firewall_table(behaviour)
+        self._external_ips: dict[str, str] = {}
+        self._next_port = behaviour.port_range[0]
+        self._retired: set[Address] = set()
+        self._counters: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Nat {self.name!r} {', '.join(self._ip_addresses)}>"
+
+    @property
+    def ip_addresses(self) -> Sequence[str]:
+        """Its external addresses. A host inside always gets the same one (RFC 4787 section 4.1, REQ-2)."""
+        return tuple(self._ip_addresses)
+
+    @property
+    def statistics(self) -> MiddleboxStatistics:
+        """The numbers so far."""
+        return MiddleboxStatistics(**self._counters, mappings_created=self._ipv4.created + self._ipv6.created)
+
+    def rebind(self, *ip_addresses: str) -> None:
+        """Forget all mappings, as after a restart: no socket gets an external address again that was in use before.
+
+        Args:
+            ip_addresses: new external addresses, as after a new connection to the provider; none keeps the old ones.
+
+        Raises:
+            InvalidArgument: an address is no IPv4 address, or taken.
+        """
+        new = [canonical(ip_address) for ip_address in ip_addresses]
+        for ip_address in new:
+            if ip_address not in self._ip_addresses:
+                self.outside.check_free(ip_address)
+        self._retired = self._ipv4.clear()
+        self._ipv6.clear()
+        self._external_ips.clear()
+        if new:
+            for ip_address in self._ip_addresses:
+                self.outside.remove(ip_address)
+            self._ip_addresses = new
+            for ip_address in new:
+                self.outside.add(ip_address, self)
+
+    def hides(self, ip_address: str) -> bool:
+        """Whether an address inside cannot be seen from outside."""
+        return not _is_ipv6(ip_address)
+
+    def send_out(self, source: Address, destination: Address, now: float) -> Address | DropReason:
+        """Let a datagram out. Returns the source address that it has from here on."""
+        if destination[0] in self._ip_addresses and self.behaviour.hairpinning == "off":
+            return self._drop(DropReason.NO_HAIRPIN)
+        table = self._ipv6 if _is_ipv6(source[0]) else self._ipv4
+        external = table.outbound(source, destination, now)
+        if external is None:
+            return self._drop(DropReason.NO_PORT)
+        self._counters["outbound"] += 1
+        return external
+
+    def take_in(self, source: Address, destination: Address, now: float) -> Address | DropReason:
+        """Let a datagram in. Returns the destination address that it has from here on."""
+        table = self._ipv6 if _is_ipv6(destination[0]) else self._ipv4
+        internal = table.inbound(destination, source, now)
+        if internal is None:
+            is_mapped = table.is_mapped(destination, now)
+            return self._drop(DropReason.FILTERED if is_mapped else DropReason.NO_MAPPING)
+        self._counters["inbound"] += 1
+        return internal
+
+    def hairpins_as_internal(self, destination: Address) -> bool:
+        """Whether what a host inside sends there comes back in with its internal source address."""
+        return self.behaviour.hairpinning == "internal" and destination[0] in self._ip_addresses
+
+    def owner(self, external: Address) -> Address | None:
+        """The address inside that an external one leads to, filter and time aside."""
+        return external if _is_ipv6(external[0]) else self._ipv4.owner(external)
+
+    def _drop(self, reason: DropReason) -> DropReason:
+        self._counters[reason.value] += 1
+        return reason
+
+    def _allocate(self, internal: Address, is_free: Callable[[Address], bool]) -> Address | None:
+        ip_address = self._external_ips.get(internal[0])
+        if ip_address is None:
+            ip_address = self._ip_addresses[len(self._external_ips) % len(self._ip_addresses)]
+            self._external_ips[internal[0]] = ip_address
+        first, last = self.behaviour.port_range
+        count = last - first + 1
+        start = first + int(self._random.random() * count)
+        match self.behaviour.ports:
+            case "preserving" if (
+                first <= internal[1] <= last
+                and is_free((ip_address, internal[1]))
+                and (ip_address, internal[1]) not in self._retired
+            ):
+                return ip_address, internal[1]
+            case "contiguous":
+                start = self._next_port
+            case _:
+                pass
+        for step in range(count):
+            external = ip_address, first + (start - first + step) % count
+            if is_free(external) and external not in self._retired:
+                self._next_port = external[1] + 1
+                return external
+        return None
+
+
+@final
+class Firewall:
+    """Stands between its inside and the rest without changing an address.
+
+    Attributes:
+        name: as the network knows it.
+        inside: its hosts and boxes.
+        outside: where it stands.
+    """
+
+    def __init__(self, name: str, policy: FirewallPolicy, outside: Realm) -> None:
+        self.name = name
+        self.inside = Realm(self)
+        self.outside = outside
+        self._created_before = 0
+        self._counters: Counter[str] = Counter()
+        self._policy = policy
+        self._table = _firewall_table(policy)
+
+    def __repr__(self) -> str:
+        return f"<Firewall {self.name!r}>"
+
+    @property
+    def policy(self) -> FirewallPolicy:
+        """What it lets through. Setting it forgets who may answer."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: FirewallPolicy) -> None:
+        self._created_before += self._table.created
+        self._policy = policy
+        self._table = _firewall_table(policy)
+
+    @property
+    def statistics(self) -> MiddleboxStatistics:
+        """The numbers so far."""
+        return MiddleboxStatistics(**self._counters, mappings_created=self._created_before + self._table.created)
+
+    def hides(self, ip_address: str) -> bool:
+        """Whether an address inside cannot be seen from outside: never."""
+        return False
+
+    def send_out(self, source: Address, destination: Address, now: float) -> Address | DropReason:
+        """Let a datagram out. Returns its source address."""
+        if not self._allows(destination[1]):
+            return self._drop(DropReason.BLOCKED)
+        self._table.outbound(source, destination, now)
+        self._counters["outbound"] += 1
+        return source
+
+    def take_in(self, source: Address, destination: Address, now: float) -> Address | DropReason:
+        """Let a datagram in. Returns its destination address."""
+        if not self._allows(source[1]):
+            return self._drop(DropReason.BLOCKED)
+        is_let_in = self._table.inbound(destination, source, now) is not None
+        if self._policy.filtering is not None and not is_let_in:
+            return self._drop(DropReason.FILTERED)
+        self._counters["inbound"] += 1
+        return destination
+
+    def hairpins_as_internal(self, destination: Address) -> bool:
+        """Nothing comes back in: who is inside is found there."""
+        return False
+
+    def owner(self, external: Address) -> Address:
+        """The address inside that it leads to."""
+        return external
+
+    def _allows(self, port: int) -> bool:
+        return self._policy.allowed_ports is None or port in self._policy.allowed_ports
+
+    def _drop(self, reason: DropReason) -> DropReason:
+        self._counters[reason.value] += 1
+        return reason
