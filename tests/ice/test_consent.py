@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from tests.ice.simulation import World
+from tests.ice.simulation import World, after
 from xp2p_trio.errors import InvalidState
 from xp2p_trio.ice import PathLost, PathRecovered, State
 from xp2p_trio.sansio import Closed, Failed
@@ -39,7 +39,7 @@ def test_a_short_outage_is_a_lost_and_recovered_path() -> None:
     went = world.now
     world.run_for(15)
     lost = world.left.time_of(lambda event: isinstance(event, PathLost))
-    assert 5.0 <= lost - went <= 11.0
+    assert 7.0 <= lost - went <= 13.0
     assert world.left.agent.state is State.COMPLETED
     world.left.agent.send([b"\x16still allowed"], world.now)
     world.is_connected = True
@@ -47,6 +47,35 @@ def test_a_short_outage_is_a_lost_and_recovered_path() -> None:
     assert world.left.count(PathRecovered) == world.right.count(PathRecovered) == 1
     assert world.left.count(PathLost) == 1
     world.assert_agreed()
+
+
+def test_a_single_lost_consent_check_is_no_lost_path() -> None:
+    for seed in range(30):
+        world = connected(seed)
+        count = world.left.agent.statistics.consent_checks_sent
+        world.fate = lambda number, source, destination, data: ()
+        while world.left.agent.statistics.consent_checks_sent == count:
+            world.run(world.left.agent.next_timeout())
+        world.fate = after(0.3)
+        world.run_for(12)
+        assert world.left.count(PathLost) == 0
+        world.assert_agreed()
+
+
+def test_an_answer_that_was_not_taken_in_for_long_does_not_bring_consent_back() -> None:
+    world = connected()
+    agent = world.left.agent
+    expires_at = world.left.answered[world.left.bases[0], world.right.bases[0]] + 30
+    while not any(bursts := agent.transmit(world.now, 9)):
+        world.now = agent.next_timeout()
+        agent.handle_timeout(world.now)
+    world.right.agent.receive(bursts[0].reversed(), world.now)
+    (answer,) = world.right.agent.transmit(world.now, 9)
+    agent.receive(answer.reversed(), expires_at)
+    agent.handle_timeout(expires_at)
+    world.left.settle(expires_at)
+    assert isinstance(world.left.events[-1], Failed)
+    assert world.left.events[-1].failure.reason == "consent expired"
 
 
 def test_expiry_ends_the_agent_and_its_data() -> None:

@@ -344,3 +344,92 @@ def test_a_nomination_of_a_pair_with_little_consent_left_renews_it() -> None:
     assert world.right.answered[world.right.bases[0], other] > asked
     world.run_for(10)
     assert world.right.agent.state is State.COMPLETED
+
+
+def test_checks_that_end_together_when_the_first_of_them_ends_the_session() -> None:
+    silent = ("192.0.2.9", 5009)
+    world = World(right=[("192.0.2.2", 5002), silent])
+
+    def fate(number: int, source: Address, destination: Address, data: bytes) -> tuple[float, ...]:
+        nominates = data[0] <= 3 and stun.decode_message(data).get(stun.UseCandidate) is not None
+        return () if nominates or silent in (source, destination) else (0.01,)
+
+    world.fate = fate
+    world.introduce()
+    world.run_for(38)  # consent checks are answered, the nomination is not
+    agent = world.left.agent
+    assert agent.state is State.CONNECTED
+    for _ in range(4):  # a driver that is late: both transactions have timed out when it comes
+        world.now += 1
+        agent.handle_timeout(world.now)
+        agent.transmit(world.now, 9)
+    events = agent.take_events()
+    assert isinstance(events[-1], Failed)
+    assert events[-1].failure.reason == "no path"
+
+
+def test_a_pair_of_old_consent_is_not_selected_by_a_change_of_roles() -> None:
+    ours: list[Address] = [("10.0.0.1", 1), ("10.0.0.2", 2)]
+    theirs: list[Address] = [("10.0.1.1", 1), ("10.0.1.2", 2)]
+    works = {(ours[0], theirs[1]), (ours[1], theirs[0])}  # as good as each other but for the role
+    slow = Configuration(nomination_wait=1000)
+    world = World(left=ours, right=theirs, configurations=(slow, slow))
+    world.fate = lambda number, source, destination, data: (
+        (0.01,) if {(source, destination), (destination, source)} & works else ()
+    )
+    world.introduce()
+    world.run_for(35)
+    agent = world.left.agent
+    before = agent.selected_pair
+    assert before is not None
+    assert before.local.address == ours[0]
+    username = f"{agent.local_username_fragment}:{world.right.agent.local_username_fragment}"
+    claim = stun.Message(
+        stun.MessageClass.REQUEST,
+        1,
+        b"conflicting!",
+        (stun.Username(username), stun.Priority(5), stun.IceControlling(2**64 - 1)),
+    )
+    raw = stun.encode_message(claim, key=stun.short_term_key(agent.local_password), fingerprint=True)
+    agent.receive(Burst(ours[0], theirs[1], [raw]), world.now)
+    assert agent.role is Role.CONTROLLED
+    after_switch = agent.selected_pair
+    assert after_switch is not None
+    assert after_switch.local.address == ours[0]
+    agent.handle_timeout(world.now)
+    assert agent.state is State.CONNECTED
+
+
+@pytest.mark.parametrize("missing", ["user name", "integrity"])
+def test_a_request_without_credentials_is_bad_and_not_unauthenticated(missing: str) -> None:
+    world = World()
+    world.introduce()
+    agent = world.right.agent
+    username = f"{agent.local_username_fragment}:{world.left.agent.local_username_fragment}"
+    attributes = () if missing == "user name" else (stun.Username(username), stun.Software("long enough for an answer"))
+    message = stun.Message(stun.MessageClass.REQUEST, 1, b"no integrity", attributes)
+    key = stun.short_term_key(agent.local_password) if missing == "user name" else None
+    raw = stun.encode_message(message, key=key, fingerprint=True)
+    agent.transmit(world.now, 9)
+    agent.receive(Burst(world.right.bases[0], ("203.0.113.66", 6), [raw]), world.now)
+    (answer,) = agent.transmit(world.now, 9)
+    error = stun.decode_message(answer.datagrams[0]).get(stun.ErrorCode)
+    assert error is not None
+    assert error.code == 400
+
+
+def test_an_answer_of_another_algorithm_than_the_request_does_not_count() -> None:
+    world = World()
+    world.introduce()
+    (burst,) = world.left.agent.transmit(world.now, 9)
+    asked = stun.decode_message(burst.datagrams[0])
+    mapped = stun.XorMappedAddress(world.left.bases[0])
+    message = stun.Message(stun.MessageClass.SUCCESS_RESPONSE, 1, asked.transaction_id, (mapped,))
+    key = stun.short_term_key(world.right.agent.local_password)
+    for algorithm, state in (
+        (stun.IntegrityAlgorithm.SHA256, State.CHECKING),
+        (stun.IntegrityAlgorithm.SHA1, State.CONNECTED),
+    ):
+        answer = stun.encode_message(message, key=key, algorithm=algorithm, fingerprint=True)
+        world.left.agent.receive(Burst(burst.local, burst.remote, [answer]), world.now)
+        assert world.left.agent.state is state

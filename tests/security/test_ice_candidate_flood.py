@@ -81,3 +81,25 @@ def test_early_checks_are_answered_and_sixteen_wait() -> None:
     assert agent.remote_candidates == ()
     world.tell_credentials(world.right)
     assert len(agent.remote_candidates) == 16
+
+
+@pytest.mark.parametrize("first", [CandidateType.HOST, CandidateType.PEER_REFLEXIVE])
+def test_checking_and_telling_in_turn_stays_within_both_limits(first: CandidateType) -> None:
+    """Each check makes a candidate known that the next call says to be another type, which makes room for no more."""
+    world = World()
+    world.introduce()
+    world.run_for(1)
+    agent, peer = world.right.agent, world.left.agent
+    username = stun.Username(f"{agent.local_username_fragment}:{peer.local_username_fragment}")
+    key = stun.short_term_key(agent.local_password)
+    for n in range(1_000):
+        source = (f"198.51.{n >> 8 & 255}.{n & 255}", 1024)
+        message = stun.Message(stun.MessageClass.REQUEST, 1, n.to_bytes(12, "big"), (username, stun.Priority(5)))
+        raw = stun.encode_message(message, key=key, fingerprint=True)
+        agent.receive(Burst(world.right.bases[0], source, [raw]), world.now)
+        for type_ in (first, CandidateType.HOST):
+            agent.add_remote_candidate(Candidate(str(n), 1, "udp", 5, *source, type_), world.now)
+        agent.transmit(world.now, 1_000)
+    assert len(agent.remote_candidates) <= 132
+    assert sum(c.foundation.startswith("prflx") for c in agent.remote_candidates) <= 32
+    assert len(agent.pair_report) <= 128

@@ -272,7 +272,7 @@ class Agent:
         """Take datagrams that came in over one path, told apart by their first byte (RFC 7983)."""
         session = self._session
         session.now = now = max(session.now, now)
-        if session.is_over:
+        if session.is_over or self._has_lost_consent(now):
             return
         path: Path = (batch.local, batch.remote)
         is_valid = path in session.valid_paths
@@ -317,12 +317,10 @@ class Agent:
         if now < self.next_timeout() or session.is_over:
             return
         self._timeout = None
-        consent = session.consent
-        if now >= consent.expires_at:
-            session.fail(Reason.CONSENT_EXPIRED, self._explain_consent())
-        else:
-            checks.handle_timeouts(session, now)
-            self._gathering.handle_timeout(now)
+        if self._has_lost_consent(now):
+            return
+        checks.handle_timeouts(session, now)
+        self._gathering.handle_timeout(now)
         if session.state is State.CHECKING and now >= session.fail_at:
             session.fail(Reason.NO_PATH, explain_no_path(session, self._gathering))
         if self.state >= State.FAILED:
@@ -330,6 +328,7 @@ class Agent:
             return
         if now >= nomination.nomination_time(session):
             nomination.choose(session, now)
+        consent = session.consent
         if now >= consent.lost_at:
             consent.is_lost = True
             session.events.append(PathLost())
@@ -381,6 +380,15 @@ class Agent:
             raise InvalidState(f"{call}() in state {self._session.state.name}; call gather() first")
         if self._gathering.is_ended:
             raise InvalidState(f"{call}() after end_of_local_addresses()")
+
+    def _has_lost_consent(self, now: float) -> bool:
+        # Also before an answer is looked at that nobody has taken in for long: lost consent does not come back
+        # (RFC 7675 section 5.1).
+        if now < self._session.consent.expires_at:
+            return False
+        self._session.fail(Reason.CONSENT_EXPIRED, self._explain_consent())
+        self._stop()
+        return True
 
     def _receive_stun(self, datagram: bytes, path: Path, now: float) -> None:
         session = self._session

@@ -113,6 +113,8 @@ def handle_timeouts(session: Session, now: float) -> None:
                 _forget_unchecked(session, check.pair)
             elif not check.is_consent:
                 _fail(session, check, "timed out", now)
+                if session.is_over:
+                    return
 
 
 def receive_response(session: Session, message: Message, path: Path, now: float) -> bool:

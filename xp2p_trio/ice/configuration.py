@@ -50,7 +50,8 @@ class Configuration:
         check_timeout: how long checks go on without a valid pair once the candidates of both sides have ended.
         patience: how long they go on at most, so that late candidates are not missed (RFC 8863 section 4).
         gathering_timeout: how long a server may keep gathering from being complete.
-        disconnected_timeout: how long a consent check stays unanswered before the path counts as lost.
+        disconnected_timeout: how long a consent check stays unanswered before the path counts as lost. 7 s are a second
+            more than the longest interval of consent checks, so that a single lost datagram is no lost path.
         allow_loopback: whether remote candidates may be loopback addresses.
         allow_link_local: whether remote candidates may be link-local addresses.
         max_local_candidates: how many candidates of our own there are at most.
@@ -68,7 +69,7 @@ class Configuration:
     check_timeout: float = 10.0
     patience: float = 39.5
     gathering_timeout: float = 5.0
-    disconnected_timeout: float = 5.0
+    disconnected_timeout: float = 7.0
     allow_loopback: bool = True
     allow_link_local: bool = True
     max_local_candidates: int = 32

@@ -106,13 +106,15 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
         return
     if candidate.address != address:
         candidate = attrs.evolve(candidate, host=address[0])
-    known = session.remote_candidates.get(address)
-    if known is not None:
-        if known.type is CandidateType.PEER_REFLEXIVE and candidate.type is not CandidateType.PEER_REFLEXIVE:
-            _replace_peer_reflexive(session, candidate)
+    is_learned = address in session.learned_remotes
+    if address in session.remote_candidates and not is_learned:
         return
-    if len(session.remote_candidates) - session.peer_reflexive_count >= session.configuration.max_remote_candidates:
+    told = len(session.remote_candidates) - len(session.learned_remotes)
+    if told >= session.configuration.max_remote_candidates:
         session.counters.candidates_refused += 1
+        return
+    if is_learned:
+        _replace_peer_reflexive(session, candidate)
         return
     session.remote_candidates[address] = candidate
     for local in session.bases.values():
@@ -124,7 +126,7 @@ def find_or_learn_remote(session: Session, source: Address, priority: int | None
     known = session.remote_candidates.get(source)
     if known is not None:
         return known
-    over_limit = session.peer_reflexive_count >= session.configuration.max_peer_reflexive_candidates
+    over_limit = len(session.learned_remotes) >= session.configuration.max_peer_reflexive_candidates
     if priority is None or over_limit or refuse_host(source[0], session.configuration) is not None:
         session.counters.candidates_refused += 1
         return None
@@ -141,7 +143,7 @@ def find_or_learn_remote(session: Session, source: Address, priority: int | None
         port=source[1],
         type=CandidateType.PEER_REFLEXIVE,
     )
-    session.peer_reflexive_count += 1
+    session.learned_remotes.add(source)
     session.remote_candidates[source] = candidate
     return candidate
 
@@ -197,7 +199,7 @@ def _pair_up(session: Session, local: LocalCandidate, remote: Candidate) -> None
 def _replace_peer_reflexive(session: Session, candidate: Candidate) -> None:
     """The peer tells us what a learned candidate really is (RFC 8445 section 7.3.1.3)."""
     session.remote_candidates[candidate.address] = candidate
-    session.peer_reflexive_count -= 1
+    session.learned_remotes.remove(candidate.address)
     for pair in session.check_list.pairs.values():
         if pair.remote.address == candidate.address:
             pair.remote = candidate

@@ -19,6 +19,8 @@ from xp2p_trio.stun import (
     IntegrityAlgorithm,
     Message,
     MessageClass,
+    MessageIntegrity,
+    MessageIntegritySha256,
     Method,
     Priority,
     Transaction,
@@ -151,7 +153,7 @@ def authenticate_request(
         The algorithm to protect the answer with, or why there is none.
     """
     username = request.get(Username)
-    if username is None:
+    if username is None or (request.get(MessageIntegrity) is None and request.get(MessageIntegritySha256) is None):
         return BAD_REQUEST
     ours, colon, theirs = username.text.partition(":")
     if not colon or ":" in theirs or not hmac.compare_digest(ours.encode(), local.username_fragment.encode()):
@@ -162,11 +164,14 @@ def authenticate_request(
 
 
 def is_authentic_response(response: Message, remote: Credentials) -> bool:
-    """Whether the answer has a fingerprint, the integrity of the key that we asked with, and nothing unknown."""
+    """Whether the answer has a fingerprint, the integrity that we asked with, and nothing unknown.
+
+    Another algorithm than the request's does not count (RFC 8489 section 9.1.4).
+    """
     return (
         response.get(Fingerprint) is not None
         and not response.unknown_required
-        and verify_integrity(response, remote.key) is not None
+        and verify_integrity(response, remote.key) is IntegrityAlgorithm.SHA1
     )
 
 
