@@ -65,3 +65,10 @@ def test_values_out_of_range_are_named(name, value):
 def test_unknown_fields_are_a_type_error():
     with pytest.raises(TypeError, match="fruit"):
         Configuration(fruit=1)
+
+
+def test_a_message_must_fit_into_the_receive_window():
+    window = Configuration().sctp.receive_window
+    assert Configuration(max_message_size=window).max_message_size == window
+    with pytest.raises(InvalidArgument, match="receive_window"):
+        Configuration(max_message_size=window + 1)

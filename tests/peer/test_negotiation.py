@@ -1,6 +1,7 @@
 """Offer and answer between two connections that never exchange a datagram (RFC 9429)."""
 
 import random
+import re
 
 import pytest
 
@@ -10,6 +11,7 @@ from xp2p_trio.peer import (
     Connection,
     ConnectionState,
     IceCandidate,
+    LocalCandidateFound,
     SessionDescription,
     SignalingState,
 )
@@ -28,6 +30,16 @@ def alice():
 @pytest.fixture
 def bob():
     return connection(2)
+
+
+LINE = "candidate:1 1 udp 2130706431 192.0.2.1 4000 typ host"
+AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:audio\r\na=ice-ufrag:other\r\na=sendrecv\r\n"
+
+
+def behind_audio(offer):
+    """The offer of a peer that has audio besides, in the same group and before the data."""
+    sdp = offer.sdp.replace("BUNDLE 0", "BUNDLE audio data").replace("a=mid:0", "a=mid:data")
+    return SessionDescription("offer", sdp.replace("m=application", AUDIO + "m=application"))
 
 
 def exchange(offerer, answerer):
@@ -164,3 +176,107 @@ def test_session_versions_rise(alice):
 def test_credentials_are_not_shown():
     peer = connection(4)
     assert peer.agent.local_password not in repr(peer.create_offer())
+
+
+def test_an_early_candidate_of_another_generation_does_not_spoil_the_description(alice, bob):
+    bob.add_ice_candidate(IceCandidate(f"{LINE} ufrag other"), 0.0)
+    bob.add_ice_candidate(IceCandidate(LINE.replace("4000", "4001")), 0.0)
+    exchange(alice, bob)
+    assert bob.state is ConnectionState.CONNECTING
+    assert [candidate.port for candidate in bob.agent.remote_candidates] == [4001]
+
+
+def test_a_description_without_a_hash_to_trust_changes_nothing(alice, bob):
+    weak = "a=fingerprint:sha-1 " + ":".join(["AB"] * 20)
+    offer = re.sub(r"a=fingerprint:[^\r]*", weak, alice.create_offer().sdp)
+    with pytest.raises(SdpError, match="sha-1"):
+        bob.set_remote_description(SessionDescription("offer", offer), 0.0)
+    assert bob.signaling_state is SignalingState.STABLE
+    assert bob.remote_description is None
+
+
+def test_a_later_offer_keeps_every_section_of_the_peer(alice, bob):
+    """RFC 9429 section 5.2.2: sections keep their place; what was rejected stays so."""
+    offer = alice.set_local_description(None, 0.0)
+    bob.set_remote_description(behind_audio(offer), 0.0)
+    bob.set_local_description(None, 0.0)
+    later = decode_session(bob.create_offer().sdp)
+    assert [(section.kind, section.port) for section in later.media] == [("audio", 0), ("application", 9)]
+    assert [section.attribute("mid").value for section in later.media] == ["audio", "data"]
+    assert later.attribute("group").value == "BUNDLE data"
+    bob.set_local_description(None, 0.0)
+    assert len(decode_session(bob.create_offer().sdp).media) == 2, "also when it replaces an offer"
+
+
+def test_our_description_stays_as_it_was_applied_while_an_offer_waits(alice, bob):
+    offer, answer = exchange(alice, bob)
+    bob.set_remote_description(
+        SessionDescription("offer", offer.sdp.replace("m=application", AUDIO + "m=application")), 0.0
+    )
+    bob.create_answer()
+    assert bob.local_description == answer
+
+
+def test_an_answer_to_a_former_offer_is_refused(alice, bob):
+    bob.set_remote_description(alice.create_offer(), 0.0)
+    answer = bob.create_answer()
+    bob.set_remote_description(behind_audio(connection(3).create_offer()), 0.0)
+    with pytest.raises(InvalidArgument):
+        bob.set_local_description(answer, 0.0)
+    assert len(decode_session(bob.set_local_description(None, 0.0).sdp).media) == 2
+
+
+def test_an_offer_is_rolled_back_from_either_side(alice, bob):
+    bob.set_remote_description(alice.set_local_description(None, 0.0), 0.0)
+    bob.set_local_description(SessionDescription("rollback"), 0.0)
+    alice.set_remote_description(SessionDescription("rollback"), 0.0)
+    assert alice.signaling_state is bob.signaling_state is SignalingState.STABLE
+    assert alice.local_description is bob.remote_description is None
+
+
+def test_trickled_candidates_of_other_media_are_skipped(alice, bob):
+    bob.set_remote_description(behind_audio(alice.set_local_description(None, 0.0)), 0.0)
+    bob.set_local_description(None, 0.0)
+    bob.add_ice_candidate(IceCandidate(LINE, "audio", 0, "other"), 0.0)
+    bob.add_ice_candidate(IceCandidate("", "audio", 0, "other"), 0.0)
+    bob.add_ice_candidate(IceCandidate(LINE.replace("4000", "4001"), "audio", 0), 0.0)
+    ours = alice.agent.local_username_fragment
+    bob.add_ice_candidate(IceCandidate(LINE.replace("4000", "4002"), "audio", 0, ours), 0.0)
+    assert [candidate.port for candidate in bob.agent.remote_candidates] == [4002], "the bundle's are ours"
+    with pytest.raises(SdpError, match="generation"):
+        bob.add_ice_candidate(IceCandidate("", "data", 1, "former"), 0.0)
+
+
+def test_candidates_of_a_later_description_are_taken(alice, bob):
+    bob.set_remote_description(alice.set_local_description(None, 0.0), 0.0)
+    answer = bob.create_answer().sdp
+    alice.set_remote_description(SessionDescription("pranswer", answer), 0.0)
+    alice.set_remote_description(SessionDescription("answer", f"{answer}a={LINE}\r\n"), 0.0)
+    assert [candidate.port for candidate in alice.agent.remote_candidates] == [4000]
+
+
+def test_a_later_offer_that_turns_the_roles_around_is_refused(alice, bob):
+    exchange(alice, bob)
+    offer = alice.create_offer().sdp
+    with pytest.raises(SdpError, match="setup:active"):
+        bob.set_remote_description(SessionDescription("offer", offer.replace("actpass", "active")), 0.0)
+    bob.set_remote_description(SessionDescription("offer", offer.replace("actpass", "passive")), 0.0)
+    assert data_description(decode_session(bob.create_answer().sdp)).setup == "active"
+
+
+def test_a_new_association_is_refused(alice, bob):
+    exchange(alice, bob)
+    with pytest.raises(SdpError, match="SCTP association"):
+        bob.set_remote_description(
+            SessionDescription("offer", alice.create_offer().sdp.replace("sctp-port:5000", "sctp-port:5001")), 0.0
+        )
+    assert bob.signaling_state is SignalingState.STABLE
+
+
+def test_a_section_without_a_mid_is_named_by_its_index(alice, bob):
+    offer = re.sub(r"a=(mid|group):[^\r]*\r\n", "", alice.create_offer().sdp)
+    bob.set_remote_description(SessionDescription("offer", offer), 0.0)
+    bob.set_local_description(None, 0.0)
+    bob.add_local_address(("192.0.2.2", 4000), 0.0)
+    [found] = [event.candidate for event in bob.take_events() if isinstance(event, LocalCandidateFound)]
+    assert (found.sdp_mid, found.sdp_mline_index) == (None, 0)

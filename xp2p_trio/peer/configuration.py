@@ -45,7 +45,8 @@ class Configuration:
         enable_ipv6: whether IPv6 addresses are used as well.
         certificate: our identity; a new one for each connection by default.
         sctp_port: the port that `a=sctp-port` announces (RFC 8841 section 5).
-        max_message_size: bytes of the largest message that we accept, `a=max-message-size` (RFC 8841 section 6).
+        max_message_size: bytes of the largest message that we accept, `a=max-message-size` (RFC 8841 section 6); at
+            most SCTP's receive window, in which a message waits until it is whole.
         send_buffer: bytes that a channel queues before its `send` waits.
         receive_buffer: bytes of unread messages that a connection holds, beside SCTP's receive window, before it stops
             taking more from the peer.
@@ -71,3 +72,11 @@ class Configuration:
     dtls: DtlsConfiguration = attrs.field(factory=DtlsConfiguration)
     sctp: SctpConfiguration = attrs.field(factory=SctpConfiguration)
     channels: ChannelsConfiguration = attrs.field(factory=ChannelsConfiguration)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what SCTP would refuse when the connection starts."""
+        if self.max_message_size > self.sctp.receive_window:
+            raise InvalidArgument(
+                f"max_message_size is {self.max_message_size}; it must be at most sctp.receive_window, "
+                f"{self.sctp.receive_window}"
+            )

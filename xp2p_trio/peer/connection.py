@@ -10,11 +10,12 @@ in ^  bursts | out
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import final
 
 from xp2p_trio import datachannel, dtls, ice, sctp
-from xp2p_trio.errors import Failure, InvalidState
+from xp2p_trio.errors import Failure, InvalidState, SdpError
 from xp2p_trio.peer.configuration import Configuration
 from xp2p_trio.peer.descriptions import IceCandidate, SessionDescription
 from xp2p_trio.peer.events import (
@@ -190,21 +191,27 @@ class Connection:
         """
         self._negotiator.apply_remote(description)
         self._signaling_changed()
-        self._start(self._stack.tick(now))
+        now = self._stack.tick(now)
+        later = self._negotiator.remote_data if self._stack.secured is not None else None
+        self._start(now)
+        if later is not None:
+            self._stack.take_candidates(later, now)
+            self._stack.observe(now)
 
     def add_ice_candidate(self, candidate: IceCandidate | None, now: float) -> None:
         """Take a candidate that the peer trickled (RFC 8838); None, or an empty line, is the end of its candidates.
 
-        Candidates that come before the description wait for it. A candidate of a kind that is not usable here, such as
-        an mDNS name, is counted and skipped.
+        Candidates that come before the description wait for it; those that turn out to be of another generation are
+        then forgotten. Those of a transport of other media are skipped. A candidate of a kind that is not usable here,
+        such as an mDNS name, is counted and skipped.
 
         Raises:
             SdpError: the line is no candidate, or belongs to another generation of ICE.
         """
         now = self._stack.tick(now)
-        candidate = candidate or IceCandidate("")
-        parsed = self._negotiator.remote_candidate(candidate)
-        if self._stack.phase is not Phase.OPEN:
+        candidate = candidate or IceCandidate("", None, None)
+        parsed = candidate.parsed if candidate.candidate else None
+        if not self._negotiator.is_ours(candidate) or self._stack.phase is not Phase.OPEN:
             return
         if self._stack.secured is None:
             if len(self._early_candidates) < self._configuration.ice.max_remote_candidates:
@@ -384,7 +391,7 @@ class Connection:
             self._stack.start(agreement, now)
             early, self._early_candidates = self._early_candidates, []
             for candidate in early:
-                if candidate.username_fragment in (None, agreement.remote.username_fragment):
+                with contextlib.suppress(SdpError):  # of another generation; who told it was not told of this one
                     self.add_ice_candidate(candidate, now)
         self._stack.observe(now)
 

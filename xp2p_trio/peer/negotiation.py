@@ -11,6 +11,7 @@ from typing import Final, TypeAlias, final
 
 import attrs
 
+from xp2p_trio import dtls
 from xp2p_trio.errors import InvalidArgument, SdpError
 from xp2p_trio.peer.descriptions import DescriptionType, IceCandidate, SessionDescription
 from xp2p_trio.peer.signaling import Side, SignalingState, next_state
@@ -101,9 +102,12 @@ class Negotiator:
         """Our last applied description, with the candidates that were found since."""
         if self._local is None:
             return None
-        now = self._describe()
-        data = attrs.evolve(self._local.data, candidates=now.candidates, end_of_candidates=now.end_of_candidates)
-        return SessionDescription(self._local.kind, self._encode(self._local.kind, data, self._session_version))
+        local, now = self._local, self._describe()
+        data = attrs.evolve(local.data, candidates=now.candidates, end_of_candidates=now.end_of_candidates)
+        # Over its own sections: those of the offer that it answers may have changed since.
+        version = local.session.origin.session_version
+        session = offer_session(data, session_id=self._session_id, session_version=version, previous=local.session)
+        return SessionDescription(local.kind, encode_session(session))
 
     @property
     def remote_description(self) -> SessionDescription | None:
@@ -119,7 +123,17 @@ class Negotiator:
             InvalidState: an offer of the peer waits for an answer, or the connection is closed.
         """
         next_state(self._state, Side.LOCAL, "offer")
-        return self._create("offer", attrs.evolve(self._describe(), setup=Setup.ACTPASS))
+        current = self._local if self._state is SignalingState.STABLE else self._before_offer[0]
+        data = attrs.evolve(self._describe(), setup=Setup.ACTPASS)
+        if current is not None:  # RFC 8842 section 5.5: what identifies the DTLS association stays
+            data = attrs.evolve(data, mid=current.data.mid, tls_id=current.data.tls_id)
+        session = offer_session(
+            data,
+            session_id=self._session_id,
+            session_version=self._session_version + 1,
+            previous=None if current is None else current.session,
+        )
+        return self._create("offer", session)
 
     def create_answer(self) -> SessionDescription:
         """Write an answer to the applied offer.
@@ -137,7 +151,13 @@ class Negotiator:
         local = self._describe()
         # RFC 8842 section 5.3: without a tls-id in the offer the answer has none
         tls_id = local.tls_id if offer.tls_id is not None else None
-        return self._create("answer", attrs.evolve(local, mid=offer.mid, setup=setup, tls_id=tls_id))
+        session = answer_session(
+            self._remote.session,
+            attrs.evolve(local, setup=setup, tls_id=tls_id),
+            session_id=self._session_id,
+            session_version=self._session_version + 1,
+        )
+        return self._create("answer", session)
 
     def apply_local(self, description: SessionDescription | None) -> SessionDescription:
         """Apply our own description; None means the one that the state calls for.
@@ -166,7 +186,7 @@ class Negotiator:
         if description.type == "offer" and self._state is SignalingState.STABLE:
             self._before_offer = (self._local, self._remote)
         self._local = applied
-        self._state = state
+        self._enter(state)
         self._agree()
         return SessionDescription(description.type, created.sdp)
 
@@ -187,33 +207,48 @@ class Negotiator:
                 raise SdpError("a=setup:holdconn offers no connection; the offer must have actpass, active or passive")
         elif applied.data.setup not in (Setup.ACTIVE, Setup.PASSIVE):
             raise SdpError(f"a=setup:{applied.data.setup} cannot answer; an answer is active or passive")
+        if not any(dtls.Fingerprint(each.algorithm, each.value).is_usable for each in applied.data.fingerprints):
+            names = ", ".join(each.algorithm for each in applied.data.fingerprints)
+            raise SdpError(f"a=fingerprint has no hash that can be trusted ({names}); sha-256 or better is needed")
         self._require_same_transport(applied)
         if description.type == "offer" and self._state is SignalingState.STABLE:
             self._before_offer = (self._local, self._remote)
         self._remote = applied
-        self._state = state
+        self._enter(state)
         self._agree()
 
-    def remote_candidate(self, candidate: IceCandidate) -> Candidate | None:
-        """Read a trickled candidate.
+    @property
+    def remote_data(self) -> DataDescription | None:
+        """What the peer's last applied description says of its transport."""
+        return None if self._remote is None else self._remote.data
 
-        Returns:
-            The candidate; None if the line is empty, which ends the candidates of one generation.
+    def is_ours(self, candidate: IceCandidate) -> bool:
+        """Whether a trickled candidate, or the end of candidates, is of the transport that carries the data channels.
+
+        A peer that offered other media as well trickles for each of its transports, until it has the answer.
 
         Raises:
-            SdpError: the line is no candidate, or it names a section or generation that was not negotiated.
+            SdpError: it belongs to a generation of ICE that was not negotiated.
         """
-        if not candidate.candidate:
-            return None
-        parsed = candidate.parsed
-        remote = None if self._remote is None else self._remote.data
-        fragment = candidate.username_fragment or parsed.username_fragment
-        if remote is not None and fragment is not None and fragment != remote.username_fragment:
+        if self._remote is None:
+            return True
+        negotiated = self._remote.data.username_fragment
+        fragment = candidate.username_fragment
+        if fragment is None and candidate.candidate:
+            fragment = candidate.parsed.username_fragment
+        if fragment == negotiated:
+            return True
+        for section in self._remote.session.media:
+            if candidate.sdp_mid and section_mid(section) == candidate.sdp_mid:
+                own = section.attribute("ice-ufrag")
+                if own is not None and own.value != negotiated:
+                    return False
+        if fragment is not None:
             raise SdpError(
-                f"candidate of ICE generation {fragment!r}; the description has {remote.username_fragment!r}",
-                line=candidate.candidate,
+                f"candidate of ICE generation {fragment!r}; the description has {negotiated!r}",
+                line=candidate.candidate or None,
             )
-        return parsed
+        return True
 
     def local_candidate(self, candidate: Candidate, username_fragment: str) -> IceCandidate:
         """Write one of our candidates for the other side."""
@@ -221,29 +256,27 @@ class Negotiator:
         if self._local is not None:
             mid = self._local.data.mid
             index = next((i for i, section in enumerate(self._local.session.media) if section_mid(section) == mid), 0)
-        return IceCandidate(encode_candidate(candidate), mid, index, username_fragment)
+        return IceCandidate(encode_candidate(candidate), mid or None, index, username_fragment)
 
     def close(self) -> None:
         """Refuse every further description."""
         self._state = SignalingState.CLOSED
 
-    def _create(self, kind: DescriptionType, data: DataDescription) -> SessionDescription:
-        description = SessionDescription(kind, self._encode(kind, data, self._session_version + 1))
+    def _create(self, kind: DescriptionType, session: Session) -> SessionDescription:
+        description = SessionDescription(kind, encode_session(session))
         self._session_version += 1
         self._created[kind] = description
         return description
 
-    def _encode(self, kind: DescriptionType, data: DataDescription, version: int) -> str:
-        if kind == "offer":
-            session = offer_session(data, session_id=self._session_id, session_version=version)
-        else:
-            assert self._remote is not None
-            session = answer_session(self._remote.session, data, session_id=self._session_id, session_version=version)
-        return encode_session(session)
+    def _enter(self, state: SignalingState) -> None:
+        """A description was applied; what was created for the state before no longer fits."""
+        self._state = state
+        if state in (SignalingState.STABLE, SignalingState.HAVE_REMOTE_OFFER):
+            self._created.clear()
 
     def _roll_back(self, state: SignalingState) -> None:
         self._local, self._remote = self._before_offer
-        self._state = state
+        self._enter(state)
 
     def _require_same_transport(self, applied: _Applied) -> None:
         if self._agreement is None:
@@ -253,9 +286,12 @@ class Negotiator:
             raise SdpError("the description restarts ICE, which this version does not follow; open a new connection")
         if set(new.fingerprints) != set(known.fingerprints) or (new.tls_id or known.tls_id) != known.tls_id:
             raise SdpError("the description asks for a new DTLS association; open a new connection for that")
+        if new.sctp_port != known.sctp_port:  # RFC 8841 section 10.5
+            raise SdpError("the description asks for a new SCTP association; open a new connection for that")
         kept = Setup.PASSIVE if self._agreement.is_dtls_client else Setup.ACTIVE
-        if applied.kind != "offer" and new.setup is not kept:
-            raise SdpError(f"a=setup:{new.setup} turns the DTLS roles around, which an answer cannot")
+        # RFC 8842 section 5.5 demands actpass of a later offer; one that names the role in use does no harm
+        if new.setup is not kept and not (applied.kind == "offer" and new.setup is Setup.ACTPASS):
+            raise SdpError(f"a=setup:{new.setup} turns the DTLS roles around, which takes a new connection")
 
     def _agree(self) -> None:
         local, remote = self._local, self._remote

@@ -37,16 +37,22 @@ TRANSITIONS: Final[dict[tuple[SignalingState, Side, DescriptionType], SignalingS
     (_S.HAVE_LOCAL_OFFER, _R, "answer"): _S.STABLE,
     (_S.HAVE_LOCAL_OFFER, _R, "pranswer"): _S.HAVE_REMOTE_PRANSWER,
     (_S.HAVE_LOCAL_OFFER, _L, "rollback"): _S.STABLE,
+    (_S.HAVE_LOCAL_OFFER, _R, "rollback"): _S.STABLE,
     (_S.HAVE_REMOTE_OFFER, _R, "offer"): _S.HAVE_REMOTE_OFFER,
     (_S.HAVE_REMOTE_OFFER, _L, "answer"): _S.STABLE,
     (_S.HAVE_REMOTE_OFFER, _L, "pranswer"): _S.HAVE_LOCAL_PRANSWER,
+    (_S.HAVE_REMOTE_OFFER, _L, "rollback"): _S.STABLE,
     (_S.HAVE_REMOTE_OFFER, _R, "rollback"): _S.STABLE,
     (_S.HAVE_LOCAL_PRANSWER, _L, "pranswer"): _S.HAVE_LOCAL_PRANSWER,
     (_S.HAVE_LOCAL_PRANSWER, _L, "answer"): _S.STABLE,
     (_S.HAVE_REMOTE_PRANSWER, _R, "pranswer"): _S.HAVE_REMOTE_PRANSWER,
     (_S.HAVE_REMOTE_PRANSWER, _R, "answer"): _S.STABLE,
 }
-"""Everything that is allowed; what is not here is refused, and `CLOSED` allows nothing."""
+"""Everything that is allowed; what is not here is refused, and `CLOSED` allows nothing.
+
+An offer is rolled back from either side with the same effect (RFC 9429 section 5.7). A provisional answer is not: it
+has started the transport, which cannot be undone, and browsers refuse it as well.
+"""
 
 _REMEDY: Final[dict[SignalingState, str]] = {
     _S.STABLE: "create an offer, or apply the peer's offer, first",

@@ -32,6 +32,7 @@ from xp2p_trio.peer.events import ConnectionStateChanged, LayerEvent
 from xp2p_trio.peer.negotiation import Agreement
 from xp2p_trio.peer.state import TRANSITIONS, ConnectionState, Input
 from xp2p_trio.sansio import Burst, Closed, Failed, RandomBytes, Timer
+from xp2p_trio.sdp import DataDescription
 
 LAST_WORDS_TIME: Final = 1.0
 """Seconds that the last alert or ABORT may wait to be pulled before the stack ends without it."""
@@ -134,9 +135,13 @@ class Stack:
         # RFC 8445 section 6.1.1: who offers controls, but a full agent always controls a lite one
         controls = agreement.is_offerer or remote.ice_lite
         self.agent.set_role(ice.Role.CONTROLLING if controls else ice.Role.CONTROLLED, now)
+        self.agent.set_remote_credentials(remote.username_fragment, remote.password, now, lite=remote.ice_lite)
+        self.take_candidates(remote, now)
+
+    def take_candidates(self, remote: DataDescription, now: float) -> None:
+        """Tell ICE of the candidates in a description; those that it knows already do no harm."""
         for candidate in remote.candidates:
             self.agent.add_remote_candidate(candidate, now)
-        self.agent.set_remote_credentials(remote.username_fragment, remote.password, now, lite=remote.ice_lite)
         if remote.end_of_candidates:
             self.agent.end_of_remote_candidates(now)
 

@@ -79,14 +79,20 @@ class DataDescription:
                 raise InvalidArgument(f"{name} is outside of its grammar or range")
 
 
-def offer_session(local: DataDescription, *, session_id: int, session_version: int) -> Session:
+def offer_session(
+    local: DataDescription, *, session_id: int, session_version: int, previous: Session | None = None
+) -> Session:
     """An offer of one media section for data channels.
 
     Args:
         local: this side's transport; its setup should be `Setup.ACTPASS` (RFC 8842 section 5.2).
         session_id: a random number below 2**63 (RFC 9429 section 5.2.1), the same for the life of a connection.
         session_version: one more with each description that differs.
+        previous: this side's last description, if there was an exchange before: the offer keeps its sections and their
+            order, those that are not for data stay rejected (RFC 9429 section 5.2.2).
     """
+    if previous is not None:
+        return _described(previous, local, session_id, session_version)
     section = MediaSection(
         "application",
         _DISCARD_PORT,
@@ -107,12 +113,7 @@ def answer_session(offer: Session, local: DataDescription, *, session_id: int, s
     Raises:
         SdpError: the offer has no acceptable section for data channels.
     """
-    accepted = _data_section(offer)
-    local = attrs.evolve(local, mid=mid(accepted))
-    media = tuple(_answer_section(section, local, accept=section is accepted) for section in offer.media)
-    # RFC 9143 section 7.3: only mids of the offered group, none of a rejected section.
-    bundled = bool(bundle_group_of(offer, accepted))
-    return _session(local, media, session_id, session_version, bundled=bundled)
+    return _described(offer, local, session_id, session_version)
 
 
 def data_description(session: Session) -> DataDescription:
@@ -162,6 +163,16 @@ def _data_section(session: Session) -> MediaSection:
     raise SdpError(f"no media section for data channels (m=application ... UDP/DTLS/SCTP {DATA_CHANNEL_FORMAT})")
 
 
+def _described(known: Session, local: DataDescription, session_id: int, session_version: int) -> Session:
+    """The sections of a known description, the one for data as `local` says and every other one rejected."""
+    accepted = _data_section(known)
+    local = attrs.evolve(local, mid=mid(accepted))
+    media = tuple(_section(section, local, accept=section is accepted) for section in known.media)
+    # RFC 9143 section 7.3: only mids of the group that is there, none of a rejected section.
+    bundled = bool(bundle_group_of(known, accepted))
+    return _session(local, media, session_id, session_version, bundled=bundled)
+
+
 def _session(
     local: DataDescription, media: tuple[MediaSection, ...], session_id: int, session_version: int, *, bundled: bool
 ) -> Session:
@@ -173,17 +184,17 @@ def _session(
     )
 
 
-def _answer_section(offered: MediaSection, local: DataDescription, *, accept: bool) -> MediaSection:
+def _section(known: MediaSection, local: DataDescription, *, accept: bool) -> MediaSection:
     if not accept:
-        attributes = [Attribute("mid", mid(offered))] if offered.attribute("mid") is not None else []
-        if offered.kind in ("audio", "video"):
+        attributes = [Attribute("mid", mid(known))] if known.attribute("mid") is not None else []
+        if known.kind in ("audio", "video"):
             attributes.append(Attribute("inactive"))
-        return MediaSection(offered.kind, 0, offered.protocol, offered.formats, (_NO_ADDRESS,), tuple(attributes))
-    legacy = is_legacy(offered)
+        return MediaSection(known.kind, 0, known.protocol, known.formats, (_NO_ADDRESS,), tuple(attributes))
+    legacy = is_legacy(known)
     return MediaSection(
-        offered.kind,
+        known.kind,
         _DISCARD_PORT,
-        offered.protocol,
+        known.protocol,
         (str(local.sctp_port) if legacy else DATA_CHANNEL_FORMAT,),
         (_NO_ADDRESS,),
         _section_attributes(local, legacy=legacy),
