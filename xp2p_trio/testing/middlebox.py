@@ -10,6 +10,7 @@ from typing import final
 
 import attrs
 
+from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address
 from xp2p_trio.testing.host import canonical
 from xp2p_trio.testing.mappings import MappingTable
@@ -94,7 +95,7 @@ class Nat:
         self.behaviour = behaviour
         self.inside = Realm(self)
         self.outside = outside
-        self._ip_addresses = [canonical(ip_address) for ip_address in ip_addresses]
+        self._ip_addresses = list(dict.fromkeys(map(canonical, ip_addresses)))
         self._random = random
         self._ipv4 = MappingTable(
             mapping=behaviour.mapping,
@@ -131,7 +132,9 @@ class Nat:
         Raises:
             InvalidArgument: an address is no IPv4 address, or taken.
         """
-        new = [canonical(ip_address) for ip_address in ip_addresses]
+        new = list(dict.fromkeys(map(canonical, ip_addresses)))
+        if any(map(_is_ipv6, new)):
+            raise InvalidArgument("a NAT has external addresses of IPv4")
         for ip_address in new:
             if ip_address not in self._ip_addresses:
                 self.outside.check_free(ip_address)

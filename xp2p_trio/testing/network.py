@@ -107,7 +107,7 @@ class Network:
         self._check_name(name)
         realm = self.realm(inside)
         host = Host(self, name)
-        canonical_addresses = [canonical(ip_address) for ip_address in ip_addresses]
+        canonical_addresses = dict.fromkeys(canonical(ip_address) for ip_address in ip_addresses)
         for ip_address in canonical_addresses:
             realm.check_free(ip_address)
         self._hosts[name] = host
