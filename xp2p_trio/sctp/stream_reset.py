@@ -33,8 +33,10 @@ class StreamReset:
         "_expected",
         "_inbound",
         "_is_due",
+        "_is_in_progress",
         "_is_supported",
         "_largest_request",
+        "_late",
         "_next_number",
         "_outbound",
         "_responses",
@@ -66,7 +68,9 @@ class StreamReset:
         self._waiting: dict[int, None] = {}
         self._asked: OutgoingResetRequest | None = None
         self._is_due = False
+        self._is_in_progress = False
         self._deferred: OutgoingResetRequest | None = None
+        self._late: OutgoingResetRequest | None = None
         self._results: dict[int, int] = {}
         self._responses: list[Response] = []
 
@@ -144,12 +148,19 @@ class StreamReset:
         if asked is None or response.response_number != asked.request_number:
             return
         if response.result == Result.IN_PROGRESS:
+            acknowledged = self._outbound.outstanding.cumulative_tsn_ack
+            if self._is_in_progress and (acknowledged - asked.last_assigned_tsn) & _MASK < 0x80000000:
+                # The peer has all that it could wait for. dcSCTP before 2026 answers a repeated number with the result
+                # of the first time for ever, and wants the next number.
+                self._asked = attrs.evolve(asked, request_number=self._next_number)
+                self._next_number = (self._next_number + 1) & _MASK
+            self._is_in_progress = True
             self._is_due = False
             self.errors = -1
             self.timer.start(now + rto)
             return
         self._asked = None
-        self._is_due = False
+        self._is_due = self._is_in_progress = False
         self.errors = 0
         self.timer.stop()
         self._finish(asked.stream_ids, response.result, events)
@@ -167,16 +178,25 @@ class StreamReset:
         number = request.request_number
         self._inbound.sack_due = True  # section 5.2.1
         if number == self._expected:
-            if self._deferred is not None:
+            late = self._late
+            if late is not None and isinstance(request, OutgoingResetRequest) and _is_alike(request, late):
+                # dcSCTP before 2026 asks again under the next number when it was told "In progress".
+                result = self._results[late.request_number]
+                self._late = None
+                if self._deferred is not None:
+                    self._late = request
+                    self._deferred = attrs.evolve(self._deferred, request_number=number)
+            elif self._deferred is not None:
                 # One at a time (section 5.1.1): the peer has not waited for the answer to the request before.
                 self._respond(number, Result.REQUEST_ALREADY_IN_PROGRESS)
                 return
-            self._expected = (self._expected + 1) & _MASK
-            self._results.clear()
-            if isinstance(request, OtherRequest):
-                self._results[number] = Result.DENIED
+            elif isinstance(request, OtherRequest):
+                result = Result.DENIED
             else:
-                self._results[number] = self._perform(request, inbound_streams, events)
+                self._late = None
+                result = self._perform(request, inbound_streams, events)
+            self._expected = (self._expected + 1) & _MASK
+            self._results = {number: result}
         elif number not in self._results:
             self._respond(number, Result.BAD_SEQUENCE_NUMBER)
             return
@@ -186,14 +206,14 @@ class StreamReset:
         known = tuple(stream_id for stream_id in request.stream_ids if stream_id < inbound_streams)
         if request.stream_ids and not known:
             return Result.NOTHING_TO_DO
-        request = attrs.evolve(request, stream_ids=known)
         last_tsn = self._inbound.tracker.unwrap(request.last_assigned_tsn)
         if last_tsn > self._inbound.tracker.cumulative_tsn:
-            self._deferred = request
-            self._inbound.reassembly.defer_reset(last_tsn, request.stream_ids)
+            self._late = request
+            self._deferred = attrs.evolve(request, stream_ids=known)
+            self._inbound.reassembly.defer_reset(last_tsn, known)
             return Result.IN_PROGRESS
-        self._inbound.reassembly.reset(request.stream_ids)
-        events.append(IncomingStreamsReset(request.stream_ids))
+        self._inbound.reassembly.reset(known)
+        events.append(IncomingStreamsReset(known))
         return Result.PERFORMED
 
     def cumulative_tsn_moved(self, events: list[Event]) -> None:
@@ -218,3 +238,8 @@ class StreamReset:
 
 _MOST_RESPONSES: Final = 4
 """Answers that wait to leave; a peer that asks faster than it is answered asks again."""
+
+
+def _is_alike(request: OutgoingResetRequest, other: OutgoingResetRequest) -> bool:
+    """Whether both ask for the same at the same point."""
+    return request.last_assigned_tsn == other.last_assigned_tsn and request.stream_ids == other.stream_ids

@@ -1,0 +1,140 @@
+"""Stream reset with peers that take "In progress" each in their own way (RFC 6525 sections 5.2.2 and 5.2.7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sctp.evil import OUR_TSN, EvilPeer
+from tests.sctp.simulation import Simulation, random_fate
+from xp2p_trio.sctp import IncomingStreamsReset, OutgoingMessage, OutgoingStreamsReset
+from xp2p_trio.sctp.wire import (
+    ChunkType,
+    OutgoingResetRequest,
+    Packet,
+    Response,
+    Result,
+    decode_reconfig,
+    encode_reconfig,
+)
+
+MASK = 0xFFFFFFFF
+
+
+def request(number: int, last: int, *stream_ids: int) -> bytes:
+    return encode_reconfig(OutgoingResetRequest((OUR_TSN + number) & MASK, 0, (OUR_TSN + last) & MASK, stream_ids))
+
+
+def results(packets: list[Packet]) -> list[tuple[int, int]]:
+    """Number of the request, counted from 0, and result."""
+    return [
+        ((each.response_number - OUR_TSN) & MASK, each.result)
+        for packet in packets
+        for chunk in packet.chunks
+        if chunk.type == ChunkType.RE_CONFIG
+        for each in decode_reconfig(chunk.value)
+        if isinstance(each, Response)
+    ]
+
+
+def requests(packets: list[Packet]) -> list[OutgoingResetRequest]:
+    return [
+        each
+        for packet in packets
+        for chunk in packet.chunks
+        if chunk.type == ChunkType.RE_CONFIG
+        for each in decode_reconfig(chunk.value)
+        if isinstance(each, OutgoingResetRequest)
+    ]
+
+
+def test_a_peer_that_asks_again_under_the_next_number_while_data_is_missing() -> None:
+    """So does dcSCTP before 2026; an error would end its attempt to close the channel."""
+    peer = EvilPeer()
+    assert results(peer.send(request(0, 1, 1))) == [(0, Result.IN_PROGRESS)]
+    assert results(peer.send(request(1, 1, 1))) == [(1, Result.IN_PROGRESS)]
+    assert results(peer.send(request(1, 1, 1))) == [(1, Result.IN_PROGRESS)]
+    assert results(peer.send(peer.data(0, stream=1), peer.data(1, stream=1, ssn=1))) == [(1, Result.PERFORMED)]
+    assert results(peer.send(request(1, 1, 1))) == [(1, Result.PERFORMED)]
+    assert results(peer.send(request(2, 1, 1))) == [(2, Result.PERFORMED)]
+    assert peer.events.count(IncomingStreamsReset((1,))) == 1
+
+
+def test_a_peer_that_asks_again_under_the_next_number_after_the_data_has_arrived() -> None:
+    peer = EvilPeer()
+    peer.send(request(0, 0, 1))
+    assert results(peer.send(peer.data(0, stream=1))) == [(0, Result.PERFORMED)]
+    assert results(peer.send(request(1, 0, 1))) == [(1, Result.PERFORMED)]
+    assert peer.events.count(IncomingStreamsReset((1,))) == 1, "the stream may be in use again on our side"
+    assert results(peer.send(request(2, 0, 1))) == [(2, Result.PERFORMED)]
+    assert peer.events.count(IncomingStreamsReset((1,))) == 2, "a reset of its own"
+
+
+@pytest.mark.parametrize("streams", [(2,), (1, 2), ()])
+def test_another_request_is_no_repetition(streams: tuple[int, ...]) -> None:
+    peer = EvilPeer()
+    peer.send(request(0, 1, 1))
+    assert results(peer.send(request(1, 1, *streams))) == [(1, Result.REQUEST_ALREADY_IN_PROGRESS)]
+    assert results(peer.send(request(1, 2, 1))) == [(1, Result.REQUEST_ALREADY_IN_PROGRESS)]
+
+
+def asked_while_other_data_is_missing(peer: EvilPeer) -> OutgoingResetRequest:
+    peer.association.send([OutgoingMessage(2, 53, b"other")], peer.now)
+    peer.pull()
+    peer.association.reset_streams([1], peer.now)
+    (asked,) = requests(peer.pull())
+    return asked
+
+
+def say(peer: EvilPeer, asked: OutgoingResetRequest, result: Result) -> None:
+    peer.send(encode_reconfig(Response(asked.request_number, result)))
+
+
+def later(peer: EvilPeer) -> list[OutgoingResetRequest]:
+    peer.now = peer.association.next_timeout()
+    peer.association.handle_timeout(peer.now)
+    return requests(peer.pull())
+
+
+def test_our_request_goes_again_under_its_number_while_the_peer_waits_for_data() -> None:
+    peer = EvilPeer(rto_min=0.05, rto_initial=0.05, heartbeat_interval=1000.0)
+    asked = asked_while_other_data_is_missing(peer)
+    for _ in range(3):
+        say(peer, asked, Result.IN_PROGRESS)
+        again: list[OutgoingResetRequest] = []
+        while not again:
+            again = later(peer)
+        assert again == [asked]
+    say(peer, asked, Result.PERFORMED)
+    assert peer.events[-1] == OutgoingStreamsReset((1,))
+
+
+def test_our_request_gets_another_number_when_the_peer_has_nothing_to_wait_for() -> None:
+    """DcSCTP before 2026 answers a repeated number with "In progress" for ever."""
+    peer = EvilPeer()
+    asked = asked_while_other_data_is_missing(peer)
+    say(peer, asked, Result.IN_PROGRESS)
+    peer.send(peer.sack(1))
+    assert later(peer) == [asked]
+    say(peer, asked, Result.IN_PROGRESS)
+    assert requests(peer.pull()) == []
+    (again,) = later(peer)
+    assert again.request_number == (asked.request_number + 1) & MASK
+    assert (again.last_assigned_tsn, again.stream_ids) == (asked.last_assigned_tsn, asked.stream_ids)
+    say(peer, again, Result.PERFORMED)
+    assert peer.events[-1] == OutgoingStreamsReset((1,))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_resets_while_other_streams_are_busy_and_the_path_loses(seed: int) -> None:
+    simulation = Simulation(fate=random_fate(seed, loss=0.05, reordering=0.1)).connect()
+    for end in (0, 1):
+        simulation.send(end, OutgoingMessage(9, 53, bytes(200_000)), OutgoingMessage(4, 53, b"last"))
+        simulation.ends[end].reset_streams([4], simulation.now)
+        simulation.send(
+            end, OutgoingMessage(4, 53, b"first"), *(OutgoingMessage(9, 53, bytes(9000)) for _ in range(20))
+        )
+    simulation.run(until=lambda: simulation.is_flushed)
+    for events, received in zip(simulation.events, simulation.received, strict=True):
+        assert events.count(OutgoingStreamsReset((4,))) == 1
+        assert events.count(IncomingStreamsReset((4,))) == 1
+        assert [message.data for message in received if message.stream_id == 4] == [b"last", b"first"]
