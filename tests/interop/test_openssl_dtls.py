@@ -11,6 +11,7 @@ from OpenSSL import SSL
 
 from tests.interop.openssl import MemoryPeer, exchange, s_client, s_server, write_pem
 from xp2p_trio import dtls
+from xp2p_trio.dtls.handshaking import REFUSAL_GRACE
 
 pytestmark = [
     pytest.mark.interop,
@@ -207,8 +208,10 @@ def test_wrong_fingerprint_is_told_to_openssl(role: dtls.Role) -> None:
     ours = connection(role, theirs=OUR_RSA)
     theirs = MemoryPeer(THEIRS, is_client=role is dtls.Role.SERVER)
     ours.connect(0.0)
+    exchange(ours, theirs)
+    ours.handle_timeout(REFUSAL_GRACE)
     with pytest.raises(SSL.Error, match="alert bad certificate"):
-        exchange(ours, theirs)
+        exchange(ours, theirs, REFUSAL_GRACE)
     events = ours.take_events()
     assert isinstance(events[-1], dtls.Failed)
     assert events[-1].failure.reason == "fingerprint mismatch"
@@ -220,8 +223,10 @@ def test_openssl_without_our_suites_is_refused() -> None:
     ours = connection(dtls.Role.SERVER)
     theirs = MemoryPeer(THEIRS, is_client=True, ciphers=b"DHE+AES")
     ours.connect(0.0)
+    exchange(ours, theirs)
+    ours.handle_timeout(REFUSAL_GRACE)
     with pytest.raises(SSL.Error):
-        exchange(ours, theirs)
+        exchange(ours, theirs, REFUSAL_GRACE)
     [event] = ours.take_events()
     assert isinstance(event, dtls.Failed)
     assert event.failure.reason == "handshake refused"

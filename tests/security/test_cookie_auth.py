@@ -12,6 +12,7 @@ from xp2p_trio import dtls
 from xp2p_trio.dtls.client12 import MAX_COOKIE_REQUESTS
 from xp2p_trio.dtls.cookies import COOKIE_LIFETIME, SECRET_SIZE, is_valid_cookie, make_cookie
 from xp2p_trio.dtls.handshake import encode_message
+from xp2p_trio.dtls.handshaking import REFUSAL_GRACE
 from xp2p_trio.dtls.messages12 import HelloVerifyRequest, decode_client_hello, encode_hello_verify_request
 from xp2p_trio.dtls.parameters import HandshakeType
 
@@ -74,4 +75,6 @@ def test_client_does_not_go_on_for_ever() -> None:
         body = encode_hello_verify_request(HelloVerifyRequest(0xFEFF, bytes(20)))
         message = dtls.Message(HandshakeType.HELLO_VERIFY_REQUEST, message_seq, body)
         client.receive([record(22, encode_message(message))], 0.0)
+    client.transmit(0.0, 10)
+    client.handle_timeout(REFUSAL_GRACE)
     assert client.state is dtls.State.FAILED

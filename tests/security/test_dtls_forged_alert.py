@@ -69,7 +69,37 @@ def test_peer_that_really_gave_up() -> None:
 
 
 def test_grace_is_measured_in_simulated_time() -> None:
+    client = make_client()
+    client.connect(0.0)
+    client.transmit(0.0, 10)
+    client.receive([record(ContentType.ALERT, b"\x02\x28")], 10.0)
+    while client.state is dtls.State.CONNECTING:
+        due = client.next_timeout()
+        client.handle_timeout(due)
+    assert due == 10.0 + ALERT_GRACE
+
+
+def test_grace_is_as_long_as_a_peer_may_be_silent() -> None:
+    """Both back off: after some losses a living peer repeats its flight more rarely than the shortest grace."""
+    client = make_client()
+    client.connect(0.0)
+    now = 0.0
+    while now < 6.0:
+        now = client.next_timeout()
+        client.handle_timeout(now)
+        client.transmit(now, 10)
+    next_repetition = client.next_timeout()
+    assert next_repetition - now > 2 * ALERT_GRACE
+    client.receive([record(ContentType.ALERT, b"\x02\x28")], now)
+    client.handle_timeout(now + ALERT_GRACE)
+    assert client.state is dtls.State.CONNECTING
+    client.handle_timeout(next_repetition)
+    assert client.state is dtls.State.CONNECTING
+
+
+def test_nobody_has_given_up_who_has_not_begun() -> None:
     server = make_server()
     server.connect(0.0)
+    before = server.next_timeout()
     server.receive([record(ContentType.ALERT, b"\x02\x28")], 10.0)
-    assert server.next_timeout() == 10.0 + ALERT_GRACE
+    assert server.next_timeout() == before

@@ -6,10 +6,11 @@ import itertools
 
 import pytest
 
-from tests.dtls.duo import Duo, connected, make_client, make_server
+from tests.dtls.duo import Duo, connected, failure, make_client, make_server
 from tests.dtls.forgery import record
 from xp2p_trio import dtls
 from xp2p_trio.dtls.handshake import encode_message
+from xp2p_trio.dtls.handshaking import REFUSAL_GRACE
 from xp2p_trio.dtls.parameters import ContentType, HandshakeType
 
 HELLO_REQUEST = encode_message(dtls.Message(HandshakeType.HELLO_REQUEST, 7, b""))
@@ -61,8 +62,10 @@ def test_messages_of_two_keys_never_join() -> None:
     plain = [item.fragment for item in records if item.epoch == 0 and item.content_type == ContentType.HANDSHAKE]
     finished = encode_message(dtls.Message(HandshakeType.FINISHED, 4, bytes(12)))
     duo.server.receive([record(ContentType.HANDSHAKE, b"".join(plain) + finished)], 0.0)
-    assert duo.server.state is dtls.State.FAILED
+    assert duo.server.statistics.messages_refused == 1
     assert not any(isinstance(event, dtls.HandshakeCompleted) for event in duo.server.take_events())
+    duo.server.handle_timeout(REFUSAL_GRACE)
+    assert "type 20" in failure(duo.server, duo.server.take_events()).failure.detail
 
 
 def test_finished_in_the_clear_after_change_cipher_spec_is_not_heard() -> None:

@@ -1,4 +1,4 @@
-"""Fragments belong together by message_seq alone, and contradictions are dropped: the exact messages or nothing."""
+"""Fragments belong together by message_seq alone, and of two that contradict each other the later one begins anew."""
 
 from __future__ import annotations
 
@@ -53,31 +53,64 @@ def test_any_order_overlap_and_copy(case: tuple[list[dtls.Message], list[dtls.Fr
 def test_conflicting_fragments_do_not_mix_messages(
     case: tuple[list[dtls.Message], list[dtls.Fragment]], seed: int
 ) -> None:
-    """Fragments of other types, lengths and contents in between: the first one decides what a message is."""
+    """Fragments of other types, lengths and contents in between: what is delivered was said so by every part of it."""
     _messages, fragments = case
     generator = random.Random(seed)
     reassembler = Reassembler()
-    first: dict[int, tuple[int, int]] = {}
+    accepted: dict[int, list[dtls.Fragment]] = {}
     for fragment in fragments:
-        for evil in (
-            fragment._replace(handshake_type=99),
-            fragment._replace(length=fragment.length + 1),
-            fragment._replace(body=generator.randbytes(len(fragment.body))),
-        ):
-            offered = evil if generator.random() < 0.3 else fragment
-            if reassembler.add(offered) is Disposition.KEPT:
-                first.setdefault(offered.message_seq, (offered.handshake_type, offered.length))
-            while (message := reassembler.take_message()) is not None:
-                assert first[message.message_seq] == (message.handshake_type, len(message.body))
+        evil = generator.choice(
+            (
+                fragment._replace(handshake_type=99),
+                fragment._replace(length=fragment.length + 1),
+                fragment._replace(body=generator.randbytes(len(fragment.body))),
+            )
+        )
+        offered = evil if generator.random() < 0.3 else fragment
+        if reassembler.add(offered) is not Disposition.STALE:
+            accepted.setdefault(offered.message_seq, []).append(offered)
+        while (message := reassembler.take_message()) is not None:
+            fitting = bytearray(len(message.body))
+            for part in accepted[message.message_seq]:
+                part_end = part.offset + len(part.body)
+                if (part.handshake_type, part.length) == (message.handshake_type, len(message.body)) and (
+                    message.body[part.offset : part_end] == part.body
+                ):
+                    fitting[part.offset : part_end] = b"\x01" * len(part.body)
+            assert all(fitting)
 
 
-def test_first_bytes_stay() -> None:
+@given(disturbed_flights(), st.data())
+def test_whatever_came_before_all_fragments_once_more_are_the_message(
+    case: tuple[list[dtls.Message], list[dtls.Fragment]], data: st.DataObject
+) -> None:
+    """A forged fragment costs a repetition, never the message."""
+    messages, fragments = case
+    reassembler = Reassembler()
+    for fragment in fragments:
+        if data.draw(st.booleans()):
+            evil = fragment._replace(message_seq=0, handshake_type=data.draw(st.sampled_from([1, 2, 99])))
+            reassembler.add(evil._replace(length=evil.length + data.draw(st.integers(1, 9))))
+    delivered = []
+    for fragment in fragments:
+        reassembler.add(fragment)
+        while (message := reassembler.take_message()) is not None:
+            delivered.append(message)
+    assert delivered == messages
+
+
+def test_contradiction_begins_the_message_anew() -> None:
     reassembler = Reassembler()
     assert reassembler.add(dtls.Fragment(1, 6, 0, 2, b"cd")) is Disposition.KEPT
-    assert reassembler.add(dtls.Fragment(1, 6, 0, 1, b"XXXX")) is Disposition.KEPT
+    assert reassembler.add(dtls.Fragment(1, 6, 0, 1, b"bcde")) is Disposition.KEPT
+    assert reassembler.add(dtls.Fragment(1, 6, 0, 0, b"ab")) is Disposition.KEPT
+    assert reassembler.add(dtls.Fragment(1, 6, 0, 4, b"Xf")) is Disposition.REPLACED
+    assert reassembler.add(dtls.Fragment(1, 6, 0, 0, b"abcd")) is Disposition.KEPT
+    assert reassembler.take_message() == dtls.Message(1, 0, b"abcdXf")
+    assert reassembler.add(dtls.Fragment(1, 6, 1, 0, b"abc")) is Disposition.KEPT
+    assert reassembler.add(dtls.Fragment(2, 6, 1, 3, b"def")) is Disposition.REPLACED
+    assert reassembler.add(dtls.Fragment(2, 7, 1, 3, b"def")) is Disposition.REPLACED
     assert reassembler.take_message() is None
-    assert reassembler.add(dtls.Fragment(1, 6, 0, 0, b"YYYYYY")) is Disposition.KEPT
-    assert reassembler.take_message() == dtls.Message(1, 0, b"YXcdXY")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,28 @@ def test_limits() -> None:
     assert fragment(kind=11, length=MAX_CERTIFICATE_SIZE + 1) is Disposition.REFUSED
 
 
+def test_full_of_what_never_becomes_whole() -> None:
+    """Who fills the room does not keep it: what comes next takes its place."""
+    reassembler = Reassembler()
+    for message_seq in range(MAX_MESSAGES_AHEAD):
+        for offset in range(0, 12_000, 1000):
+            reassembler.add(dtls.Fragment(1, MAX_MESSAGE_SIZE, message_seq, offset, bytes(1000)))
+    first = reassembler.add(dtls.Fragment(1, 2000, 0, 0, bytes(1000)))
+    second = reassembler.add(dtls.Fragment(1, 2000, 0, 1000, bytes(1000)))
+    assert Disposition.REFUSED not in (first, second)
+    assert reassembler.take_message() == dtls.Message(1, 0, bytes(2000))
+
+
+def test_messages_that_were_passed_by_give_their_room_back() -> None:
+    reassembler = Reassembler()
+    for message_seq in range(4):
+        reassembler.add(dtls.Fragment(1, 16000, message_seq, 0, bytes(15000)))
+    assert reassembler.add(dtls.Fragment(1, 10, 4, 0, bytes(10))) is Disposition.KEPT
+    assert reassembler.take_first_message((1,)) == dtls.Message(1, 4, bytes(10))
+    for message_seq in range(5, 9):
+        assert reassembler.add(dtls.Fragment(1, 16000, message_seq, 0, bytes(15000))) is Disposition.KEPT
+
+
 def test_room_is_given_back() -> None:
     reassembler = Reassembler()
     for message_seq in range(200):

@@ -88,12 +88,19 @@ MAX_COOKIE_REQUESTS = 4
 """A server may change its secret in between, but does not go on forever."""
 
 
+_FIRST_TYPES = frozenset((HandshakeType.SERVER_HELLO, HandshakeType.HELLO_VERIFY_REQUEST))
+
+
 @attrs.frozen
 class _Offered:
-    """While waiting for ServerHello."""
+    """While waiting for ServerHello.
+
+    A HelloVerifyRequest and a ServerHello answer the ClientHello that has their message_seq. Anybody can forge the
+    former, and then the latter comes for an earlier hello (RFC 6347 section 4.2.2).
+    """
 
     hello: ClientHello
-    cookie_requests: int
+    sent: tuple[Message, ...]
 
 
 @attrs.frozen
@@ -200,6 +207,11 @@ class ClientHandshake12:
         self.state = target
         return None
 
+    @property
+    def first_types(self) -> frozenset[HandshakeType]:
+        """What may come now, with any message_seq; none once a ServerHello was accepted."""
+        return _FIRST_TYPES if self.state is ClientState.WAIT_SERVER_HELLO else frozenset()
+
     def _offer(self) -> _Offered:
         party = self._party
         configuration = party.configuration
@@ -220,33 +232,41 @@ class ClientHandshake12:
             compression_methods=(NULL_COMPRESSION,),
             extensions=extensions,
         )
-        self._send_hello(hello)
-        return _Offered(hello, 0)
+        return _Offered(hello, (self._send_hello(hello),))
 
-    def _send_hello(self, hello: ClientHello) -> None:
-        self.flight = (self._write(HandshakeType.CLIENT_HELLO, encode_client_hello(hello)),)
+    def _send_hello(self, hello: ClientHello) -> Message:
+        message = Message(HandshakeType.CLIENT_HELLO, self._message_seq, encode_client_hello(hello))
+        self._message_seq += 1
+        self.flight = (FlightItem(0, message),)
+        return message
 
     def _on_hello_verify_request(self, message: Message) -> Result:
         """RFC 6347 section 4.2.1: the same hello once more, with the cookie; its version says nothing."""
         offered = self._phase
         assert isinstance(offered, _Offered)
         request = decode_hello_verify_request(message.body)
-        if offered.cookie_requests == MAX_COOKIE_REQUESTS:
+        if message.message_seq != offered.sent[-1].message_seq:
+            return Step.STAY  # a copy of one that was answered
+        if len(offered.sent) > MAX_COOKIE_REQUESTS:
             return Refusal(
                 AlertDescription.UNEXPECTED_MESSAGE,
                 Reason.PROTOCOL_VIOLATION,
                 f"the server asked for a cookie {MAX_COOKIE_REQUESTS + 1} times",
             )
-        self._transcript.restart()
         hello = attrs.evolve(offered.hello, cookie=request.cookie)
-        self._send_hello(hello)
-        self._phase = _Offered(hello, offered.cookie_requests + 1)
+        self._phase = _Offered(hello, (*offered.sent, self._send_hello(hello)))
         return Step.ADVANCE
 
     def _on_server_hello(self, message: Message) -> Result:
         offered = self._phase
         assert isinstance(offered, _Offered)
         hello = decode_server_hello(message.body)
+        if message.message_seq >= len(offered.sent):
+            return Refusal(
+                AlertDescription.UNEXPECTED_MESSAGE,
+                Reason.PROTOCOL_VIOLATION,
+                f"ServerHello has the number {message.message_seq}, and {len(offered.sent)} ClientHello were sent",
+            )
         if hello.server_version != Version.DTLS_1_2:
             return Refusal(
                 AlertDescription.PROTOCOL_VERSION,
@@ -270,6 +290,9 @@ class ClientHandshake12:
         srtp_profile = self._check_extensions(hello.extensions)
         if isinstance(srtp_profile, Refusal):
             return srtp_profile
+        answered = offered.sent[message.message_seq]
+        self._message_seq = answered.message_seq + 1
+        self._transcript.append(answered)
         self._transcript.append(message)
         self._phase = _Selected(offered.hello.random, hello.random, CipherSuite(hello.cipher_suite), srtp_profile)
         return Step.ADVANCE

@@ -2,6 +2,11 @@
 
 It is the part of a connection that a handshake of another version shares: which messages there are, and what they
 mean, is the business of `client12` and `server12`.
+
+Until the peer's keys are in use, nothing vouches for what arrives. So a message that is refused is put aside, and only
+ends the handshake when no better one takes its place within `REFUSAL_GRACE`: who merely injects datagrams can end a
+handshake only with a message that passes for a genuine one (a hello, a ClientKeyExchange or a CertificateRequest, which
+DTLS 1.2 has no means to tell apart before Finished).
 """
 
 from __future__ import annotations
@@ -24,7 +29,11 @@ from xp2p_trio.errors import DecodeError, Reason
 from xp2p_trio.sansio import Timer
 
 ALERT_GRACE = 2.0
-"""Seconds after an unauthenticated fatal alert in which a living peer shows that it goes on with the handshake."""
+"""Seconds after an unauthenticated fatal alert in which a living peer shows that it goes on with the handshake; longer
+where our own flight already waits longer to be repeated, as then so may the peer's."""
+
+REFUSAL_GRACE = 2.0
+"""Seconds that an unauthenticated message which was refused waits for a better one."""
 
 _Handshake12: TypeAlias = ClientHandshake12 | ServerHandshake12
 
@@ -48,6 +57,8 @@ class Handshaking:
         "_listening",
         "_party",
         "_reassembler",
+        "_refusal",
+        "_refused",
         "_suspicion",
         "_suspicious_alert",
         "_timer",
@@ -74,6 +85,8 @@ class Handshaking:
         self._listening = Timer()
         self._suspicion = Timer()
         self._suspicious_alert: Alert | None = None
+        self._refused = Timer()
+        self._refusal: Refusal | None = None
         self._change_cipher_spec_held = False
         self.sealers: dict[int, PlaintextSealer | Sealer] = {0: PlaintextSealer()}
         self.opener: Opener | None = None
@@ -96,7 +109,7 @@ class Handshaking:
     @property
     def deadline(self) -> float:
         """When `handle_timeout` is due."""
-        return min(self._timer.deadline, self._listening.deadline, self._suspicion.deadline)
+        return min(self._timer.deadline, self._listening.deadline, self._suspicion.deadline, self._refused.deadline)
 
     def build_datagram(self) -> bytes:
         """The next datagram of the flight that is on its way out."""
@@ -134,9 +147,9 @@ class Handshaking:
         Anybody can forge it, so it ends nothing by itself; but a peer that has really given up stays silent from now
         on, and then there is no need to wait for the end of all repetitions.
         """
-        if self.session is None and not self._suspicion.is_running:
+        if self.session is None and not self._suspicion.is_running and not self._is_listening:
             self._suspicious_alert = alert
-            self._suspicion.start(now + ALERT_GRACE)
+            self._suspicion.start(now + max(ALERT_GRACE, 2 * self._timer.retransmit_timeout))
 
     def handle_timeout(self, now: float) -> Refusal | None:
         """Repeat the flight, or give up."""
@@ -146,6 +159,8 @@ class Handshaking:
                 Reason.ALERT_RECEIVED,
                 f"the peer refused the handshake ({self._suspicious_alert}) and has been silent since",
             )
+        if self._refused.expire(now):
+            return self._refusal
         if self._listening.expire(now):
             return self._time_out("no ClientHello arrived")
         if now < self._timer.deadline:
@@ -161,6 +176,7 @@ class Handshaking:
         self._timer.stop()
         self._listening.stop()
         self._suspicion.stop()
+        self._refused.stop()
 
     def abandon_output(self) -> None:
         """Send nothing more of a flight."""
@@ -185,8 +201,12 @@ class Handshaking:
             else:
                 self._counters.renegotiations_ignored += 1
             return None
+        if fragment.handshake_type == HandshakeType.HELLO_REQUEST:
+            # RFC 5246 section 7.4.1.1: ignored while a handshake goes on. It has no place in the order of its messages.
+            self._counters.renegotiations_ignored += 1
+            return None
         is_protected = self.opener is not None
-        is_strange = self._is_listening and fragment.handshake_type != HandshakeType.CLIENT_HELLO
+        is_strange = self._is_listening and fragment.handshake_type not in self._handshake.first_types
         if is_strange or (is_protected and epoch < PROTECTED_EPOCH and not is_stale):
             self._counters.fragments_refused += 1
             return None
@@ -198,21 +218,29 @@ class Handshaking:
             case Disposition.REFUSED:
                 self._counters.fragments_refused += 1
                 return None
+            case Disposition.REPLACED:
+                self._counters.fragments_refused += 1
         self._suspicion.stop()
         return self._deliver(now)
 
     def _deliver(self, now: float) -> Refusal | None:
         while self.session is None:
             reassembler = self._reassembler
-            message = reassembler.take_first_message() if self._is_listening else reassembler.take_message()
+            first_types = self._handshake.first_types
+            message = reassembler.take_first_message(first_types) or reassembler.take_message()
             if message is None:
                 break
             refusal = self._handshake.receive_message(message, now)
             if refusal is not None:
-                return refusal
-            if self._is_listening:
+                if self.opener is not None:
+                    return refusal
+                reassembler.expect(0 if first_types else message.message_seq)
+                self._put_aside(refusal, now)
+                continue
+            self._refused.stop()
+            if self._handshake.first_types:
                 # A request for a cookie leaves nothing behind, so that nobody can use it up (RFC 6347 section 4.2.1).
-                reassembler.restart()
+                reassembler.expect(0)
             protection = self._handshake.protection
             if protection is not None:
                 self.sealers.setdefault(PROTECTED_EPOCH, protection.sealer)
@@ -228,10 +256,17 @@ class Handshaking:
                 self._change_read_keys()
         return None
 
+    def _put_aside(self, refusal: Refusal, now: float) -> None:
+        self._counters.messages_refused += 1
+        if not self._refused.is_running:
+            self._refusal = refusal
+            self._refused.start(now + REFUSAL_GRACE)
+
     def _change_read_keys(self) -> None:
         protection = self._handshake.protection
         assert protection is not None
         self._change_cipher_spec_held = False
+        self._refused.stop()  # from now on only what the peer's key protects counts
         self.opener = protection.opener
         self._reassembler.discard()
 
@@ -250,7 +285,7 @@ class Handshaking:
 
     @property
     def _is_listening(self) -> bool:
-        return isinstance(self._handshake, ServerHandshake12) and self._handshake.is_listening
+        return self._party.role is Role.SERVER and bool(self._handshake.first_types)
 
     def _repeat_last_flight(self, now: float) -> None:
         if self._writer.has_output or not self._writer.flight:

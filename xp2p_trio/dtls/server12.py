@@ -91,6 +91,7 @@ from xp2p_trio.errors import Reason
 CLIENT_CERTIFICATE_TYPES = (64, 1)
 """ecdsa_sign, which also stands for Ed25519, and rsa_sign (RFC 8422 section 5.5, RFC 5246 section 7.4.4)."""
 
+_FIRST_TYPES = frozenset((HandshakeType.CLIENT_HELLO,))
 _DTLS_MAJOR = 0xFE
 _COOKIE_REQUEST_VERSION = 0xFEFF
 """RFC 6347 section 4.2.1: DTLS 1.0, whatever is negotiated later."""
@@ -193,9 +194,9 @@ class ServerHandshake12:
         self._phase: _Phase = _Listening(party.random_bytes(SECRET_SIZE))
 
     @property
-    def is_listening(self) -> bool:
-        """Whether no ClientHello was accepted yet."""
-        return self.state is ServerState.WAIT_CLIENT_HELLO
+    def first_types(self) -> frozenset[HandshakeType]:
+        """What may come now, with any message_seq; none once a ClientHello was accepted."""
+        return _FIRST_TYPES if self.state is ServerState.WAIT_CLIENT_HELLO else frozenset()
 
     def receive_message(self, message: Message, now: float) -> Refusal | None:
         """Take the next message; a refusal ends the handshake."""

@@ -23,7 +23,8 @@ class Statistics:
         records_replayed: seen before, or older than the window.
         records_parked: held until their keys or the end of the handshake came.
         records_dropped: of application data, because the owner did not take what was there.
-        fragments_refused: of handshake messages.
+        fragments_refused: of handshake messages, or that took the place of others.
+        messages_refused: of a handshake, while nothing vouches for them.
         alerts_ignored: that nothing vouched for, or that change nothing.
         retransmissions: flights repeated because a timer expired.
         retransmissions_cued: flights repeated because the peer repeated its own.
@@ -42,6 +43,7 @@ class Statistics:
     records_parked: int
     records_dropped: int
     fragments_refused: int
+    messages_refused: int
     alerts_ignored: int
     retransmissions: int
     retransmissions_cued: int
@@ -66,6 +68,7 @@ class Counters:
     records_parked: int
     records_dropped: int
     fragments_refused: int
+    messages_refused: int
     alerts_ignored: int
     retransmissions: int
     retransmissions_cued: int
