@@ -117,14 +117,19 @@ class Inbound:
         each with news (section 7.2.4), and one SACK for a whole batch would leave it to T3-rtx. After a gap, a batch
         may be all that a small window let the peer send: the loss of its only SACK would mean T3-rtx as well.
         """
-        if (
-            (self._is_packet_unacknowledged or self.sack_due)
-            and len(self.kept_sacks) < _MAX_KEPT_SACKS
-            and len(self.tracker.starts) <= _MAX_KEPT_RANGES
-        ):
-            self.kept_sacks.append(self.build_sack(self._packet_size))
+        if self._is_packet_unacknowledged or self.sack_due:
+            self.keep_sack()
         self.quick_packets -= 1
         self._is_packet_unacknowledged = True
+
+    def keep_sack(self) -> None:
+        """Acknowledge what has come so far, although a later packet of the batch will be acknowledged as well.
+
+        RFC 9260 section 6.2 asks for one SACK for every two packets, and it matters: senders let their window grow by
+        one packet a SACK, and answer a SACK by four packets at most (section 6.1, D).
+        """
+        if len(self.kept_sacks) < _MAX_KEPT_SACKS and len(self.tracker.starts) <= _MAX_KEPT_RANGES:
+            self.kept_sacks.append(self.build_sack(self._packet_size))
 
     def acknowledge_only(self, tsn: int) -> None:
         """Count a TSN as received without keeping its data."""

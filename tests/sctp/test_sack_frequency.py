@@ -1,4 +1,4 @@
-"""While there is a gap, and a while after, a batch is acknowledged packet by packet (RFC 9260 section 6.7)."""
+"""How often a batch is acknowledged: every second packet, and each while there is a gap (RFC 9260, 6.2 and 6.7)."""
 
 from __future__ import annotations
 
@@ -42,13 +42,22 @@ def test_each_packet_behind_a_gap_is_acknowledged_by_itself() -> None:
     receiver.receive(packets[:2] + packets[3:], simulation.now)
     answers = sacks(receiver.transmit(simulation.now, 50))
     first = answers[0][0]
-    assert answers == [(first, [(2, 2 + count)]) for count in range(5)]
+    assert answers == [(first, []), *((first, [(2, 2 + count)]) for count in range(5))]
 
 
-def test_a_whole_batch_without_a_gap_is_acknowledged_once() -> None:
-    simulation, receiver, packets = burst(8)
+@pytest.mark.parametrize(("size", "count"), [(2, 1), (3, 2), (4, 2), (8, 4), (10, 5), (200, 5)])
+def test_every_second_packet_is_acknowledged_but_of_a_long_batch(size: int, count: int) -> None:
+    """A peer whose window grows by the SACK, or that answers one by four packets, is not held to a few packets a round.
+
+    Seen with aiortc, libdatachannel and Chromium over a path of 20 ms: 0.2 MB/s with one SACK for a batch.
+    """
+    simulation, receiver, packets = burst(size)
     receiver.receive(packets, simulation.now)
-    assert len(sacks(receiver.transmit(simulation.now, 50))) == 1
+    answers = sacks(receiver.transmit(simulation.now, 50))
+    assert len(answers) == count
+    assert not any(blocks for _, blocks in answers)
+    first, last = answers[0][0], answers[-1][0]
+    assert (last - first) & 0xFFFFFFFF == size - min(size, 2)
 
 
 def test_after_a_gap_packets_are_acknowledged_one_by_one_for_a_while() -> None:
@@ -63,7 +72,7 @@ def test_after_a_gap_packets_are_acknowledged_one_by_one_for_a_while() -> None:
     receiver.receive(packets[8:140], simulation.now)
     receiver.transmit(simulation.now, 200)
     receiver.receive(packets[140:], simulation.now)
-    assert len(sacks(receiver.transmit(simulation.now, 50))) == 1
+    assert len(sacks(receiver.transmit(simulation.now, 50))) == 5
 
 
 def test_the_closed_gap_is_told_last() -> None:
