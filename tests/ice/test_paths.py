@@ -7,7 +7,17 @@ import pytest
 from tests.ice.simulation import World, after, snapshot
 from xp2p_trio import stun
 from xp2p_trio.errors import InvalidState
-from xp2p_trio.ice import Candidate, CandidateType, Configuration, PairSelected, PairState, Role, State
+from xp2p_trio.ice import (
+    Candidate,
+    CandidateType,
+    Configuration,
+    PairSelected,
+    PairState,
+    PathLost,
+    PathRecovered,
+    Role,
+    State,
+)
 from xp2p_trio.sansio import Address, Burst, Failed
 
 SERVER = ("198.51.100.3", 3478)
@@ -433,3 +443,51 @@ def test_an_answer_of_another_algorithm_than_the_request_does_not_count() -> Non
         answer = stun.encode_message(message, key=key, algorithm=algorithm, fingerprint=True)
         world.left.agent.receive(Burst(burst.local, burst.remote, [answer]), world.now)
         assert world.left.agent.state is state
+
+
+def test_data_follows_a_peer_whose_nat_maps_it_anew() -> None:
+    world = World()
+    outside = ("198.51.100.7", 40_000)
+    world.nat = {world.left.bases[0]: outside}
+    world.introduce()
+    world.run_for(1)
+    for turn in range(1, 4):
+        world.nat = {world.left.bases[0]: (outside[0], outside[1] + turn)}
+        world.run_for(13.5)  # a consent check of each side and the time that it may stay unanswered
+        for end in world.ends:
+            end.agent.send([b"\x16%d" % turn], world.now)
+        world.run_for(1)
+        assert world.left.received[-1] == world.right.received[-1] == b"\x16%d" % turn
+        assert world.right.count(PathLost) == world.right.count(PathRecovered) == turn
+    world.run_for(60)
+    assert (world.left.agent.state, world.right.agent.state) == (State.COMPLETED, State.COMPLETED)
+
+
+def test_data_follows_a_nomination_of_a_lesser_pair_when_the_better_one_is_dead() -> None:
+    first, second = ("10.0.0.1", 1), ("10.0.0.2", 2)
+    world = World(left=[first, second])
+    world.introduce()
+    world.run_for(1)
+    world.assert_agreed()
+    world.fate = lambda number, source, destination, data: () if first in (source, destination) else (0.01,)
+    world.deliver(second, world.right.bases[0], request(world, stun.Priority(5), stun.UseCandidate()))
+    world.run_for(13.5)
+    selected = world.right.agent.selected_pair
+    assert selected is not None
+    assert selected.remote.address == second
+    assert world.right.agent.state is State.COMPLETED
+
+
+def test_a_lost_path_without_another_is_kept_until_consent_ends() -> None:
+    world = World(left=[("10.0.0.1", 1), ("10.0.0.2", 2)])
+    world.introduce()
+    world.run_for(1)
+    before = world.right.agent.selected_pair
+    world.is_connected = False
+    world.run_for(20)
+    assert world.right.count(PathLost) == 1
+    assert world.right.agent.selected_pair == before
+    world.is_connected = True
+    world.run_for(7)
+    assert world.right.count(PathRecovered) == 1
+    world.assert_agreed()

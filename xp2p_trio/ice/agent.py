@@ -332,6 +332,7 @@ class Agent:
         if now >= consent.lost_at:
             consent.is_lost = True
             session.events.append(PathLost())
+            checks.repeat_checks(session)
         if consent.check.expire(now):
             checks.start_consent_check(session, now)
 

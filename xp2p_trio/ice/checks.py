@@ -73,6 +73,16 @@ def start_consent_check(session: Session, now: float) -> None:
         session.consent.schedule(now, session.random_bytes)
 
 
+def repeat_checks(session: Session) -> None:
+    """Check all that works once more, now that the selected pair is silent: consent checks are sent once, these go on.
+
+    It recovers on the first answer; an answer of another pair moves the data there (see `nomination.choose`).
+    """
+    for pair in session.check_list.pairs.values():
+        if pair.state is PairState.SUCCEEDED:
+            session.check_list.trigger(pair)
+
+
 def cancel_checks(session: Session, pair: Pair) -> None:
     """Send no more for this pair, but take a late answer (RFC 8445 section 7.3.1.4). A nomination goes on."""
     for check in session.checks.values():

@@ -16,15 +16,16 @@ class Consent:
     Attributes:
         check: when the next consent check is due.
         expires_at: when no more data may leave; `math.inf` while no pair is selected.
+        silent_since: when the oldest check left that no answer has followed, or `math.inf`.
         is_lost: whether checks have been unanswered for the timeout.
     """
 
-    __slots__ = ("_disconnected_timeout", "_interval", "_unanswered_since", "check", "expires_at", "is_lost")
+    __slots__ = ("_disconnected_timeout", "_interval", "check", "expires_at", "is_lost", "silent_since")
 
     def __init__(self, interval: float, disconnected_timeout: float) -> None:
         self._interval = interval
         self._disconnected_timeout = disconnected_timeout
-        self._unanswered_since = math.inf
+        self.silent_since = math.inf
         self.check = Timer()
         self.expires_at = math.inf
         self.is_lost = False
@@ -32,12 +33,12 @@ class Consent:
     @property
     def lost_at(self) -> float:
         """When the path counts as lost."""
-        return math.inf if self.is_lost else self._unanswered_since + self._disconnected_timeout
+        return math.inf if self.is_lost else self.silent_since + self._disconnected_timeout
 
     def start(self, last_answer: float, now: float, random_bytes: RandomBytes) -> None:
         """Watch a pair, whose consent is as old as its last answer."""
         self.expires_at = last_answer + CONSENT_EXPIRY
-        self._unanswered_since = math.inf
+        self.silent_since = math.inf
         self.schedule(now, random_bytes)
         # A pair that has answered long ago is asked at once, so that its consent is not gone before the first check.
         if now - last_answer >= self._interval:
@@ -50,18 +51,18 @@ class Consent:
 
     def note_request(self, now: float) -> None:
         """A consent check has left."""
-        self._unanswered_since = min(self._unanswered_since, now)
+        self.silent_since = min(self.silent_since, now)
 
     def note_answer(self, now: float) -> None:
         """Any authenticated answer on the pair renews consent."""
         self.expires_at = now + CONSENT_EXPIRY
-        self._unanswered_since = math.inf
+        self.silent_since = math.inf
 
     def stop(self) -> None:
         """The session is over."""
         self.check.stop()
         self.expires_at = -math.inf
-        self._unanswered_since = math.inf
+        self.silent_since = math.inf
 
     def next_timeout(self) -> float:
         """The earliest of its timers."""

@@ -22,6 +22,7 @@ def choose(session: Session, now: float) -> None:
     """
     if session.is_over or session.remote_credentials is None:
         return
+    _doubt_lost_path(session)
     fresh = [pair for pair in session.check_list.pairs.values() if pair.is_valid and _is_fresh(pair, now)]
     if not fresh:
         if session.selected is None and session.state >= State.CONNECTED:
@@ -59,6 +60,19 @@ def complete(session: Session, pair: Pair) -> None:
         if not check.is_consent and (nominates_once or check.pair.priority < pair.priority):
             check.is_cancelled = True
             check.transaction.cancel()
+
+
+def _doubt_lost_path(session: Session) -> None:
+    """Let a selected pair that is silent count for nothing until it answers again, once another has answered meanwhile.
+
+    RFC 8445 section 12.1 keeps data on the nominated pair. But a NAT that maps the peer anew, or a peer that has moved
+    to another interface, leaves that pair dead beside one that works and has consented.
+    """
+    silent_since = session.consent.silent_since
+    if session.selected is None or not session.consent.is_lost:
+        return
+    if any(pair.is_valid and pair.last_answer >= silent_since for pair in session.check_list.pairs.values()):
+        session.selected.last_answer = -math.inf
 
 
 def _nominate(session: Session, best: Pair, now: float) -> None:
