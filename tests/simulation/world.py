@@ -80,8 +80,8 @@ class ModelChannel:
 class World:
     """The two, their channels, and what was said."""
 
-    def __init__(self, *, seed: int = 0, link: Link = GOOD) -> None:
-        self.peers = Peers(seed=seed, link=link)
+    def __init__(self, *, seed: int = 0, link: Link = GOOD, peers: Peers | None = None) -> None:
+        self.peers = Peers(seed=seed, link=link) if peers is None else peers
         self.channels: dict[str, ModelChannel] = {}
         self.number = 0
         self.seen = dict.fromkeys(SIDES, 0)

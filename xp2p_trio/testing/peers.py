@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
 from xp2p_trio import ice, peer
-from xp2p_trio.testing.drive import drive
+from xp2p_trio.testing.drive import BurstLayer, drive
 from xp2p_trio.testing.host import Host
 from xp2p_trio.testing.link import Link
 from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, NonceSpy
@@ -16,16 +16,19 @@ from xp2p_trio.testing.network import Network
 def network_of_two(*, seed: int, link: Link | None, back: Link | None) -> Network:
     """The hosts "alice" and "bob", with an IPv4 and an IPv6 address each, both watched by the monitors."""
     network = Network(seed=seed, link=link)
-    watched = {
-        *network.host("alice", "192.0.2.1", "2001:db8::1").ip_addresses,
-        *network.host("bob", "192.0.2.2", "2001:db8::2").ip_addresses,
-    }
-    network.add_monitor(ConsentSpy(watched))
-    network.add_monitor(AmplificationSpy(watched))
-    network.add_monitor(NonceSpy(watched))
+    network.host("alice", "192.0.2.1", "2001:db8::1")
+    network.host("bob", "192.0.2.2", "2001:db8::2")
+    _watch(network)
     if back is not None:
         network.set_link("bob", "alice", back)
     return network
+
+
+def _watch(network: Network) -> None:
+    watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
+    network.add_monitor(ConsentSpy(watched))
+    network.add_monitor(AmplificationSpy(watched))
+    network.add_monitor(NonceSpy(watched))
 
 
 @final
@@ -42,6 +45,8 @@ class Peers:
         alice: configuration of the one.
         bob: configuration of the other.
         now: virtual time of the start.
+        network: a network with the hosts "alice" and "bob", in place of `link`, `back` and `seed`.
+        servers: what else is driven along, by the name of its host on that network.
 
     Attributes:
         alice: the connection that offers.
@@ -60,13 +65,20 @@ class Peers:
         alice: peer.Configuration | None = None,
         bob: peer.Configuration | None = None,
         now: float = 0.0,
+        network: Network | None = None,
+        servers: Mapping[str, BurstLayer] | None = None,
     ) -> None:
-        self.network = network_of_two(seed=seed, link=link, back=back)
+        if network is None:
+            network = network_of_two(seed=seed, link=link, back=back)
+        else:
+            _watch(network)
+        self.network = network
         self.now = now
         self.alice = peer.Connection(alice, random_bytes=self.network.random_bytes("alice"))
         self.bob = peer.Connection(bob, random_bytes=self.network.random_bytes("bob"))
         self.events: dict[str, list[peer.Event]] = {"alice": [], "bob": []}
         self._connections = {"alice": self.alice, "bob": self.bob}
+        self._layers: dict[str, BurstLayer] = {**self._connections, **(servers or {})}
 
     def negotiate(self) -> None:
         """Exchange offer and answer; candidates follow in `run`."""
@@ -86,11 +98,13 @@ class Peers:
     def run(self, until: Callable[[], bool] | None = None, *, timeout: float = 60.0) -> float:
         """`drive` the two on from `now`, and move that; without `until` for all of `timeout`."""
         self.now = drive(
-            self.network, self._connections, until=until, now=self.now, timeout=timeout, on_events=self._on_events
+            self.network, self._layers, until=until, now=self.now, timeout=timeout, on_events=self._on_events
         )
         return self.now
 
     def _on_events(self, name: str, events: list[peer.Event], now: float) -> None:
+        if name not in self._connections:
+            return
         self.events[name] += events
         connection = self._connections[name]
         other = self.bob if name == "alice" else self.alice

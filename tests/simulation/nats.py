@@ -1,0 +1,245 @@
+"""Alice and Bob behind a NAT each, a STUN server on the Internet, and what theory says of that."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Literal, TypeAlias
+
+from xp2p_trio import ice, peer, stun
+from xp2p_trio.errors import DecodeError
+from xp2p_trio.sansio import Address, Burst
+from xp2p_trio.testing import (
+    FULL_CONE,
+    PORT_RESTRICTED_CONE,
+    RESTRICTED_CONE,
+    STATEFUL,
+    SYMMETRIC,
+    UDP_BLOCKED,
+    AmplificationSpy,
+    ConsentSpy,
+    Delivered,
+    FirewallPolicy,
+    Link,
+    NatBehaviour,
+    Network,
+    Peers,
+    Sent,
+    VirtualTimeout,
+    drive,
+)
+from xp2p_trio.testing.drive import BurstLayer
+
+STUN_SERVER: Address = ("198.51.100.1", 3478)
+PRIVATE_IP = "192.168.1.2"
+"""Of both, as it happens in homes."""
+
+Surroundings: TypeAlias = NatBehaviour | FirewallPolicy | Literal["open"]
+
+KINDS: dict[str, Surroundings] = {
+    "open": "open",
+    "firewall": STATEFUL,
+    "full cone": FULL_CONE,
+    "restricted": RESTRICTED_CONE,
+    "port-restricted": PORT_RESTRICTED_CONE,
+    "symmetric": SYMMETRIC,
+    "blocked": UDP_BLOCKED,
+}
+
+NO_PATH = {
+    frozenset({"symmetric"}),
+    frozenset({"symmetric", "port-restricted"}),
+    frozenset({"symmetric", "firewall"}),
+    *(frozenset({"blocked", kind}) for kind in KINDS),
+}
+"""The pairs of kinds that need a relay."""
+
+
+def path_exists(one: NatBehaviour, other: NatBehaviour) -> bool:
+    """Whether two hosts behind these NATs find a path with STUN alone.
+
+    A side with endpoint-independent mapping has the address that the server saw. Any other sends to its peer from an
+    address that the peer hears of only when something from there gets through.
+    """
+    independent = "endpoint-independent"
+    fixed = [nat for nat in (one, other) if nat.mapping == independent]
+    if len(fixed) == 2:  # each opens its filter for the other's true address
+        return True
+    if len(fixed) == 1:  # it has sent to the right IP address, but not to the port that the other really uses
+        return fixed[0].filtering != "address-and-port-dependent"
+    # Both are elsewhere than the server saw. One has to let in what comes for the mapping that the server saw, and the
+    # other the answer from the same IP address and another port. If both then take a new port for each port of the
+    # other, no answer ever comes from where the request went.
+    if one.mapping == other.mapping == "address-and-port-dependent":
+        return False
+    return any(
+        first.filtering == independent and second.filtering != "address-and-port-dependent"
+        for first, second in ((one, other), (other, one))
+    )
+
+
+class BindingServer:
+    """A STUN server in a few lines: it tells where a request came from (RFC 8489 section 12)."""
+
+    def __init__(self) -> None:
+        self.answers: deque[Burst] = deque()
+
+    def receive(self, batch: Burst, now: float) -> None:
+        """Answer each Binding request."""
+        for datagram in batch.datagrams:
+            try:
+                request = stun.decode_message(datagram)
+            except DecodeError:
+                continue
+            if request.message_class is stun.MessageClass.REQUEST:
+                answer = stun.Message(
+                    stun.MessageClass.SUCCESS_RESPONSE,
+                    stun.Method.BINDING,
+                    request.transaction_id,
+                    (stun.XorMappedAddress(batch.remote),),
+                )
+                self.answers.append(Burst(batch.local, batch.remote, [stun.encode_message(answer)]))
+
+    def handle_timeout(self, now: float) -> None:
+        """There are no timers."""
+
+    def transmit(self, now: float, limit: int) -> list[Burst]:
+        """What is to be said."""
+        return [self.answers.popleft() for _ in range(min(limit, len(self.answers)))]
+
+    def take_events(self) -> list[object]:
+        """There are none."""
+        return []
+
+    def next_timeout(self) -> float:
+        """Never."""
+        return math.inf
+
+
+def surround(network: Network, name: str, surroundings: Surroundings, public_ip: str) -> None:
+    """Make a host, and what is around it."""
+    match surroundings:
+        case NatBehaviour():
+            network.host(name, PRIVATE_IP)
+            network.nat(f"{name}'s", public_ip, behaviour=surroundings, inside=[name])
+        case FirewallPolicy():
+            network.host(name, public_ip)
+            network.firewall(f"{name}'s", policy=surroundings, inside=[name])
+        case _:
+            network.host(name, public_ip)
+
+
+def internet(alice: Surroundings, bob: Surroundings, *, seed: int = 0, keep_trace: bool = False) -> Network:
+    """The two, and the host of the STUN server."""
+    network = Network(seed=seed, link=Link(delay=0.02), keep_trace=keep_trace)
+    surround(network, "alice", alice, "203.0.113.1")
+    surround(network, "bob", bob, "203.0.113.2")
+    network.host("stun", STUN_SERVER[0])
+    return network
+
+
+def peers_on(network: Network) -> Peers:
+    """Two peer connections that ask the STUN server."""
+    configuration = peer.Configuration(ice_servers=[f"stun:{STUN_SERVER[0]}:{STUN_SERVER[1]}"])
+    return Peers(network=network, alice=configuration, bob=configuration, servers={"stun": BindingServer()})
+
+
+class Agents:
+    """Two ICE agents on a network, and perfect signaling."""
+
+    def __init__(self, network: Network, *, consent_interval: float = 5.0) -> None:
+        self.network = network
+        self.now = 0.0
+        self.server = BindingServer()
+        watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
+        network.add_monitor(ConsentSpy(watched))
+        network.add_monitor(AmplificationSpy(watched))
+        self.agents = {
+            name: ice.Agent(
+                ice.Configuration(carries="any"),
+                role=role,
+                random_bytes=network.random_bytes(name),
+                consent_interval=consent_interval,
+            )
+            for name, role in (("alice", ice.Role.CONTROLLING), ("bob", ice.Role.CONTROLLED))
+        }
+        self.events: dict[str, list[ice.Event]] = {"alice": [], "bob": []}
+        for name, agent in self.agents.items():
+            other = self.agents[self.other(name)]
+            agent.set_remote_credentials(other.local_username_fragment, other.local_password, self.now)
+            agent.gather(self.now)
+
+    @staticmethod
+    def other(name: str) -> str:
+        """The other one."""
+        return "bob" if name == "alice" else "alice"
+
+    def run(self, seconds: float, until: ice.State = ice.State.CLOSED) -> bool:
+        """Let time pass, or less if both come to a state. Returns whether both are there."""
+
+        def reached() -> bool:
+            return all(agent.state >= until for agent in self.agents.values())
+
+        layers: dict[str, BurstLayer] = {**self.agents, "stun": self.server}
+        try:
+            self.now = drive(
+                self.network, layers, until=reached, now=self.now, timeout=seconds, on_events=self._on_events
+            )
+        except VirtualTimeout:
+            self.now += seconds
+            return False
+        return reached()
+
+    def connects(self) -> bool:
+        """Run until both are sure of a pair, or have given up."""
+        assert self.run(60.0, ice.State.COMPLETED), "neither connected nor failed"
+        states = {agent.state for agent in self.agents.values()}
+        assert len(states) == 1, "one side is connected, the other is not"
+        return states == {ice.State.COMPLETED}
+
+    def path(self, name: str) -> tuple[tuple[Address, Address], tuple[Address, Address]]:
+        """Send a datagram. Returns the path as its sender sees it, and as its receiver does, from the trace."""
+        before = len(self.network.trace)
+        datagram = b"\x80" + name.encode()
+        self.agents[name].send([datagram], self.now)
+        self.run(0.5)
+        assert set(self.agents[self.other(name)].take_received()) == {datagram}
+        entries = [entry for entry in self.network.trace[before:] if entry.datagram == datagram]
+        sent, delivered = entries[0], entries[-1]
+        assert isinstance(sent, Sent)
+        assert isinstance(delivered, Delivered)
+        return (sent.source, sent.destination), (delivered.destination, delivered.source)
+
+    def echoes(self) -> bool:
+        """Whether a datagram of each reaches the other."""
+        for agent in self.agents.values():
+            if agent.state < ice.State.FAILED:
+                agent.send([b"\x80"], self.now)
+        self.run(0.2)
+        received = [agent.take_received() for agent in self.agents.values()]
+        return all(received)
+
+    def are_on_one_pair(self) -> bool:
+        """Whether each answers from where, and to where, the other sends."""
+        self.run(1.0)  # what is nominated last counts
+        alice_sends, bob_receives = self.path("alice")
+        bob_sends, alice_receives = self.path("bob")
+        return (alice_sends, bob_sends) == (alice_receives, bob_receives)
+
+    def _on_events(self, name: str, events: list[ice.Event], now: float) -> None:
+        if name not in self.agents:
+            return
+        self.events[name] += events
+        agent = self.agents[name]
+        for event in events:
+            match event:
+                case ice.AddressesRequested():
+                    agent.add_local_address(self.network.host(name).address(), now)
+                    agent.add_stun_server(STUN_SERVER, now)
+                    agent.end_of_local_addresses(now)
+                case ice.CandidateFound(candidate):
+                    self.agents[self.other(name)].add_remote_candidate(candidate, now)
+                case ice.GatheringCompleted():
+                    self.agents[self.other(name)].end_of_remote_candidates(now)
+                case _:
+                    pass
