@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from tests.contract.duo import BurstEnd, Duo, End, Item, random_bytes
-from xp2p_trio import datachannel, dtls, ice, peer, sctp, stun
+from tests.contract.duo import LIMIT, BurstEnd, Duo, End, Item, random_bytes
+from xp2p_trio import datachannel, dtls, ice, peer, sctp, stun, turn
 from xp2p_trio.sansio import Address, Burst, Closed
+from xp2p_trio.testing.turn_configuration import TurnServerConfiguration
+from xp2p_trio.testing.turn_server import TurnServer
 
 Make: TypeAlias = Callable[[int], Duo]
 
@@ -69,6 +71,76 @@ class StunServerEnd(BurstEnd):
 def stun_client(seed: int) -> Duo:
     """A client and a server stub; only the left end is a layer of ours."""
     return Duo(StunClientEnd(stun.Client(BOB, ALICE, random_bytes(seed)("alice"))), StunServerEnd(StunServer()))
+
+
+CAROL = ("192.0.2.3", 50003)
+
+
+class TurnEnd(BurstEnd):
+    """A client of a TURN server, ready when it has a channel to Carol and permission for one more."""
+
+    ready_events = (turn.ChannelBound,)
+
+    def start(self, now: float) -> None:
+        self.layer.start(now)
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if isinstance(event, turn.Allocated):
+            other.relayed_address = event.relayed_address  # type: ignore[attr-defined]
+            self.layer.bind_channel(CAROL, now)
+            self.layer.create_permissions(["192.0.2.4"], now)
+
+    def noise(self, data: bytes) -> Item:
+        return Burst(BOB, ALICE, [data])
+
+    def send(self, payload: bytes, now: float) -> None:
+        self.layer.send([(CAROL, payload), (("192.0.2.4", 50004), b""), (("192.0.2.5", 50005), payload)], now)
+
+    def taken(self) -> list[Any]:
+        return list(self.layer.take_received())
+
+
+class NotOurs:
+    """Stands for a layer that is no subject here."""
+
+    def __init__(self, layer: Any) -> None:
+        self._layer = layer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._layer, name)
+
+
+class TurnServerEnd(BurstEnd):
+    """The server end; what it sends beyond the client is lost."""
+
+    relayed_address = ("192.0.2.2", 0)
+
+    def start(self, now: float) -> None:
+        self.is_ready = True
+
+    def close(self, now: float) -> None:
+        pass
+
+    def outgoing(self, now: float, limit: int = LIMIT) -> list[Item]:
+        return [item for item in super().outgoing(now, limit) if item.remote == ALICE]
+
+    def send(self, payload: bytes, now: float) -> None:
+        for sender in (CAROL, ("192.0.2.4", 50004), ("192.0.2.5", 50005)):
+            self.layer.receive(Burst(self.relayed_address, sender, [payload]), now)
+
+
+def turn_allocation(seed: int) -> Duo:
+    """A client, and a server to which Carol speaks; only the left end is a layer of ours."""
+    source = random_bytes(seed)
+    allocation = turn.Allocation(
+        BOB,
+        ALICE,
+        turn.Credentials("user", "password"),
+        random_bytes=source("alice"),
+        configuration=turn.Configuration(),
+    )
+    server = TurnServer(TurnServerConfiguration(relay_hosts=[BOB[0]], nonce_lifetime=20.0), source("bob"))
+    return Duo(TurnEnd(allocation), TurnServerEnd(NotOurs(server)))
 
 
 class DtlsEnd(End):
@@ -312,6 +384,7 @@ def peer_connection(seed: int) -> Duo:
 
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
+    "turn.Allocation": turn_allocation,
     "dtls.Connection": dtls_connection,
     "ice.Agent": ice_agent,
     "sctp.Association": sctp_association,

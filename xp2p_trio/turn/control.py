@@ -171,7 +171,7 @@ class Control:
             if self.state is State.CLOSING:
                 self._finish(Input.FAIL if isinstance(self._end, Failed) else Input.DELETED, self._end)
             elif self.state is State.ALLOCATING:
-                self._fail(*diagnosis.of_silence(self.server, self._configuration.transport, None))
+                self._fail(*diagnosis.of_silence(self.server, self._configuration.transport, self._requests.oldest))
         self.lapse(now)
         if self.has_ended:
             return

@@ -33,9 +33,8 @@ from xp2p_trio.turn.configuration import DEFAULT_LIFETIME, AddressFamily, Config
 from xp2p_trio.turn.statistics import Counters
 
 MAX_IN_FLIGHT: Final = 3
-MAX_REFUSALS: Final = 3
 REFUSAL_WINDOW: Final = 1.0
-"""After three refusals within a second nothing new starts: at most three refused transactions a second."""
+"""Seconds after a refusal in which at most `MAX_IN_FLIGHT` transactions start: three refused ones a second at most."""
 
 STREAM_TIMEOUT: Final = 39.5
 """Ti of RFC 8489 section 6.2.2."""
@@ -203,7 +202,8 @@ class Requests:
         self._counters = counters
         self._waiting: deque[_Attempt] = deque()
         self._in_flight: dict[bytes, _Attempt] = {}
-        self._refusals: deque[float] = deque(maxlen=MAX_REFUSALS)
+        self._starts: deque[float] = deque(maxlen=MAX_IN_FLIGHT)
+        self._refused_at = -math.inf
 
     def add(self, request: Request) -> None:
         """Let this one leave as soon as it may."""
@@ -213,7 +213,7 @@ class Requests:
         """Forget all of them, and what the server thought of them."""
         self._waiting.clear()
         self._in_flight.clear()
-        self._refusals.clear()
+        self._refused_at = -math.inf
         self.is_paused = False
 
     def transmit(self, now: float, limit: int) -> list[bytes]:
@@ -240,6 +240,14 @@ class Requests:
                 del self._in_flight[transaction_id]
                 outcomes.append(Unanswered(attempt.request, transaction.requests_sent, attempt.is_forged))
         return outcomes
+
+    @property
+    def oldest(self) -> Unanswered | None:
+        """What is under way for the longest time, as if it were never answered."""
+        for attempt in self._in_flight.values():
+            assert attempt.transaction is not None
+            return Unanswered(attempt.request, attempt.transaction.requests_sent, attempt.is_forged)
+        return None
 
     def next_timeout(self, now: float) -> float:
         """When `handle_timeout` is due, or when the next request may start."""
@@ -278,7 +286,8 @@ class Requests:
         if error is None:
             return Succeeded(attempt.request, response, transaction.first_sent)
         self._counters.requests_refused += 1
-        self._refusals.append(now)
+        if attempt.session is not None:  # the first challenge is no refusal
+            self._refused_at = now
         if is_challenge:
             return self._answer(attempt, error, response)
         return Refused(attempt.request, error.code, error.reason, self.realm, response)
@@ -314,7 +323,11 @@ class Requests:
             self._waiting.append(attempt)
 
     def _held_until(self) -> float:
-        return self._refusals[0] + REFUSAL_WINDOW if len(self._refusals) == MAX_REFUSALS else -math.inf
+        if len(self._starts) < MAX_IN_FLIGHT:
+            return -math.inf
+        if len(self._in_flight) >= MAX_IN_FLIGHT and self._waiting[0].request.is_urgent:
+            return self._starts[0] + REFUSAL_WINDOW  # past those that wait for a server that is slow
+        return min(self._starts[0], self._refused_at) + REFUSAL_WINDOW
 
     def _may_start(self, now: float) -> bool:
         if not self._waiting or self.is_paused or self._held_until() > now:
@@ -335,4 +348,5 @@ class Requests:
             last_wait=STREAM_TIMEOUT / INITIAL_RTO if self._is_stream else LAST_WAIT,
         )
         self._in_flight[transaction_id] = attempt
+        self._starts.append(now)
         return attempt.transaction.take_request(now)
