@@ -463,3 +463,66 @@ def test_counters() -> None:
 def test_configuration_is_checked() -> None:
     with pytest.raises(InvalidArgument, match="max_unaccepted"):
         Configuration(max_unaccepted=0)
+
+
+def test_a_peer_without_stream_reset() -> None:
+    """The channel closes on this side as soon as that is known, and its stream has no other channel."""
+    mux = lone()
+    channel_id = opened(mux)
+    mux.close_channel(channel_id, 0.0)
+    assert mux.take_events() == [ResetRequested((0,))]
+    mux.outgoing_streams_reset_denied((0,), 0.0)
+    assert mux.take_events() == [ChannelClosed(channel_id)]
+    mux.receive([Message(0, 53, b"late"), Message(0, 50, OPEN)], 0.0)
+    assert mux.take_received() == []
+    assert mux.take_events() == []
+    assert mux.statistics.messages_dropped == 2
+    assert mux.channel(mux.open_channel(ChannelParameters(), 0.0)).stream_id == 2
+
+
+def test_a_peer_that_resets_and_refuses_ours() -> None:
+    mux = lone()
+    channel_id = arrived(mux)
+    mux.incoming_streams_reset((1,), 0.0)
+    assert mux.take_events() == [ChannelClosing(channel_id), ResetRequested((1,))]
+    mux.receive([Message(1, 50, OPEN)], 0.0)
+    mux.outgoing_streams_reset_denied((1,), 0.0)
+    assert mux.take_events() == [ChannelClosed(channel_id)]
+    assert mux.unread_size == 0
+    mux.outgoing_streams_reset_denied((1, 7), 0.0)
+    assert mux.take_events() == []
+    mux.incoming_streams_reset((1,), 0.0)
+    arrived(mux)
+
+
+def test_a_reused_stream_loses_nothing_while_the_confirmation_is_on_its_way() -> None:
+    """However much comes: it counts as unread, which is what slows the peer down."""
+    mux = lone(max_early_size=1000)
+    first = arrived(mux)
+    mux.incoming_streams_reset((1,), 0.0)
+    mux.take_events()
+    messages = [bytes([number]) * 1000 for number in range(100)]
+    mux.receive([Message(1, 50, OPEN), *(Message(1, 53, message) for message in messages)], 0.0)
+    assert mux.unread_size > 100_000
+    mux.outgoing_streams_reset((1,), 0.0)
+    assert mux.take_events() == [ChannelClosed(first), ChannelArrived(first + 1)]
+    assert mux.take_received() == [(first + 1, message) for message in messages]
+    assert mux.unread_size == 0
+    assert mux.statistics.messages_dropped == 0
+
+
+def test_the_stream_of_a_closed_channel_is_not_its_own() -> None:
+    mux = lone()
+    channel_id = opened(mux)
+    assert mux.stream_id(channel_id) == 0
+    mux.close_channel(channel_id, 0.0)
+    mux.incoming_streams_reset((0,), 0.0)
+    mux.outgoing_streams_reset((0,), 0.0)
+    other = opened_after(mux)
+    assert (mux.stream_id(channel_id), mux.stream_id(other)) == (None, 0)
+
+
+def opened_after(mux: ChannelMux) -> int:
+    """The id of a channel of ours that is made when other news has been told."""
+    mux.take_events()
+    return opened(mux)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Callable
 
 from xp2p_trio.datachannel import ChannelArrived, ChannelMux, ChannelParameters, Configuration, encode_open
 from xp2p_trio.sctp import Message
@@ -82,3 +83,61 @@ def test_a_flood_on_every_stream_stays_small() -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 4 * KIB * KIB
+
+
+def wordy(size: int) -> bytes:
+    return encode_open(ChannelParameters("l" * size, "p" * size).to_open())
+
+
+def growth_of(flood: Callable[[], None]) -> int:
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    flood()
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return after - before
+
+
+def test_labels_as_long_as_they_can_be() -> None:
+    """What nobody has touched, and what is remembered of closed channels, is limited in text as well."""
+    mux = make()
+
+    def flood() -> None:
+        for stream_id in range(1, 601, 2):
+            mux.receive([Message(stream_id, 50, wordy(65535))], 0.0)
+            mux.transmit(0.0, 10)
+            mux.take_events()
+
+    assert growth_of(flood) < 4 * KIB * KIB
+    assert mux.statistics.channels_arrived == 8
+    mux = make()
+
+    def cycles() -> None:
+        for _ in range(100):
+            mux.receive([Message(1, 50, wordy(65535))], 0.0)
+            mux.incoming_streams_reset((1,), 0.0)
+            mux.outgoing_streams_reset((1,), 0.0)
+            mux.take_events()
+
+    assert growth_of(cycles) < 4 * KIB * KIB
+    assert mux.statistics.channels_closed == 100
+
+
+def test_a_peer_that_opens_and_closes_while_it_takes_nothing() -> None:
+    """SCTP has no room, so nothing is pulled; what is queued for channels that are gone is gone as well."""
+    mux = make()
+    mux.receive([Message(1, 50, OPEN)], 0.0)
+    [channel_id] = arrivals(mux)
+    mux.send([(channel_id, b"x")] * 100, 0.0)
+
+    def flood() -> None:
+        for _ in range(2000):
+            mux.receive([Message(3, 50, wordy(4000))], 0.0)
+            mux.incoming_streams_reset((3,), 0.0)
+            mux.outgoing_streams_reset((3,), 0.0)
+            mux.take_events()
+
+    assert growth_of(flood) < 4 * KIB * KIB
+    assert len(mux.transmit(0.0, 1000)) == 101, "what the other channel has queued is all there"

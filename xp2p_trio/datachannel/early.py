@@ -20,21 +20,24 @@ class EarlyMessages:
 
     Args:
         max_size: bytes of all messages, each counted with 256 more.
+
+    Attributes:
+        size: those bytes at present.
     """
 
-    __slots__ = ("_max_size", "_messages", "_size")
+    __slots__ = ("_max_size", "_messages", "size")
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
         self._messages: dict[int, list[Message]] = {}
-        self._size = 0
+        self.size = 0
 
     def keep(self, message: Message) -> bool:
         """Keep the message; False if there is no room."""
-        size = self._size + len(message.data) + _OVERHEAD
+        size = self.size + len(message.data) + _OVERHEAD
         if size > self._max_size:
             return False
-        self._size = size
+        self.size = size
         self._messages.setdefault(message.stream_id, []).append(message)
         return True
 
@@ -43,10 +46,10 @@ class EarlyMessages:
         messages = self._messages.pop(stream_id, None)
         if messages is None:
             return ()
-        self._size -= sum(len(message.data) + _OVERHEAD for message in messages)
+        self.size -= sum(len(message.data) + _OVERHEAD for message in messages)
         return messages
 
     def clear(self) -> None:
         """Forget everything."""
         self._messages.clear()
-        self._size = 0
+        self.size = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import final
+from typing import Final, final
 
 from xp2p_trio.datachannel import ppid as ppids
 from xp2p_trio.datachannel.channel import ChannelRecord
@@ -23,6 +23,10 @@ from xp2p_trio.datachannel.partial import PartialMessages
 from xp2p_trio.datachannel.state import ChannelState, Input
 from xp2p_trio.datachannel.statistics import Statistics
 from xp2p_trio.datachannel.streams import StreamTable
+
+MAX_IDLE_TEXT_SIZE: Final = 1024 * 1024
+"""Characters of the labels and protocols of all channels that the program has not touched, and of all that are closed
+and remembered. A peer chooses up to 131,070 for each (RFC 8832 section 5.1)."""
 
 
 @final
@@ -52,7 +56,10 @@ class Lifecycle:
         self.events: list[Event] = []
         self.next_channel_id = 0
         self.dropped_count = 0
+        self._discarded_count = 0
         self._unaccepted_count = 0
+        self._unaccepted_text_size = 0
+        self._retired_text_size = 0
         self._arrived_count = 0
         self._refused_count = 0
         self._failed_count = 0
@@ -73,7 +80,7 @@ class Lifecycle:
         negotiated_id = record.parameters.negotiated_id
         stream_id = self.streams.assign() if negotiated_id is None else negotiated_id
         if stream_id is None or stream_id >= self.streams.limit:
-            record.discard_queue()
+            self._discard_queue(record)
             self.finish(record, Input.ENDED)
             return False
         record.stream_id = stream_id
@@ -96,12 +103,14 @@ class Lifecycle:
             not self.streams.is_of_peer(stream_id)
             or self.is_full
             or self._unaccepted_count >= self._configuration.max_unaccepted
+            or self._unaccepted_text_size + parameters.text_size > MAX_IDLE_TEXT_SIZE
         ):
             self.refuse(stream_id)
             return False
         record = self._make(parameters, stream_id, is_ours=False)
         self._arrived_count += 1
         self._unaccepted_count += 1
+        self._unaccepted_text_size += parameters.text_size
         record.move(Input.CONFIRMED)
         record.sends_ordered = parameters.ordered
         self.events.append(ChannelArrived(record.channel_id))
@@ -119,6 +128,7 @@ class Lifecycle:
         if not record.is_accepted:
             record.is_accepted = True
             self._unaccepted_count -= 1
+            self._unaccepted_text_size -= record.parameters.text_size
 
     def close_here(self, record: ChannelRecord) -> None:
         """The program closes the channel: nobody will read, and its stream is reset once its queue has left."""
@@ -138,7 +148,7 @@ class Lifecycle:
 
     def close_for_peer(self, record: ChannelRecord, step: Input) -> None:
         """The peer takes nothing more: forget what is queued for it."""
-        record.discard_queue()
+        self._discard_queue(record)
         self.partials.forget(record)
         if record.move(step):
             self.events.append(ChannelClosing(record.channel_id))
@@ -198,8 +208,10 @@ class Lifecycle:
             received_size + record.bytes_received,
         )
         self.retired[record.channel_id] = record
-        if len(self.retired) > self._configuration.max_open_channels:
-            self.retired.popitem(last=False)
+        self._retired_text_size += record.parameters.text_size
+        while len(self.retired) > self._configuration.max_open_channels or self._retired_text_size > MAX_IDLE_TEXT_SIZE:
+            _, forgotten = self.retired.popitem(last=False)
+            self._retired_text_size -= forgotten.parameters.text_size
 
     def statistics(self) -> Statistics:
         """A snapshot of the counters."""
@@ -229,6 +241,17 @@ class Lifecycle:
         if stream_id is not None:
             self.streams.owners[stream_id] = record
         return record
+
+    def _discard_queue(self, record: ChannelRecord) -> None:
+        """Forget what is queued for a peer that takes nothing more of the channel."""
+        self._discarded_count += record.queued_count
+        record.discard_queue()
+        # Nothing is taken from the queue while SCTP has no room, and meanwhile a peer may open and close channels.
+        if self._discarded_count > len(self.outgoing) // 2:
+            self._discarded_count = 0
+            kept = [entry for entry in self.outgoing if not entry[0].is_discarding]
+            self.outgoing.clear()
+            self.outgoing.extend(kept)
 
     def _queue_dcep(self, record: ChannelRecord, data: bytes) -> None:
         record.queued_count += 1

@@ -52,6 +52,7 @@ class ChannelMux:
         self._inbox = self._channels.inbox
         self._streams = self._channels.streams
         self._early = EarlyMessages(configuration.max_early_size)
+        self._reused = EarlyMessages(sys.maxsize)  # of streams whose reset of ours is not confirmed; see `unread_size`
         self._parked: list[Message] = []  # what came before `associate`
         self._max_message_size = MAX_SIZE_BEFORE_ASSOCIATION
         self._is_closed = False
@@ -160,6 +161,21 @@ class ChannelMux:
             if self._streams.outgoing_reset(stream_id) is ResetProgress.COMPLETED:
                 self._free(stream_id)
 
+    def outgoing_streams_reset_denied(self, stream_ids: Sequence[int], now: float) -> None:
+        """The peer refuses to reset these streams, or cannot: their channels are closed, and no other ever has them.
+
+        RFC 8831 section 6.2 requires stream reset. Without it a channel can only be closed on this side: the peer's
+        direction will never be reset, and waiting for that would keep the channel closing to the end.
+        """
+        if self._is_closed:
+            return
+        for stream_id in stream_ids:
+            if self._streams.outgoing_denied(stream_id):
+                self._reused.take(stream_id)
+                record = self._streams.owners.get(stream_id)
+                if record is not None:
+                    self._channels.finish(record, Input.STREAMS_RESET)
+
     def close(self, now: float) -> None:
         """The association is over: every channel is closed, and nothing happens any more. Unread messages remain."""
         if self._is_closed:
@@ -170,13 +186,16 @@ class ChannelMux:
             self._channels.finish(record, Input.ENDED)
         self._outgoing.clear()
         self._early.clear()
+        self._reused.clear()
         self._parked.clear()
         self._channels.events.append(Closed())
 
     # --- what is known
 
     def channel(self, channel_id: int) -> Channel:
-        """A view of the channel, which stays current. Only the last `max_open_channels` closed ones are remembered.
+        """A view of the channel, which stays current.
+
+        Of the closed ones the last `max_open_channels` are remembered, and fewer where their labels are very long.
 
         Raises:
             InvalidArgument: there was never such a channel, or it was closed long ago.
@@ -191,10 +210,18 @@ class ChannelMux:
         record = self._records.get(channel_id)
         return 0 if record is None else record.queued_size
 
+    def stream_id(self, channel_id: int) -> int | None:
+        """The stream that a channel holds; None before it has one, and when it is closed."""
+        record = self._records.get(channel_id)
+        return None if record is None or record.state is ChannelState.CLOSED else record.stream_id
+
     @property
     def unread_size(self) -> int:
-        """Bytes that were received and not taken; an empty message counts 1."""
-        return self._inbox.size + sum(len(message.data) for message in self._parked)
+        """Bytes that were received and not taken, those that wait for their channel among them; an empty one counts 1.
+
+        Not counted is what `max_early_size` limits: it may wait for ever, and would hold back everything else.
+        """
+        return self._inbox.size + self._reused.size + sum(len(message.data) for message in self._parked)
 
     @property
     def statistics(self) -> Statistics:
@@ -329,8 +356,7 @@ class ChannelMux:
         stream_id = message.stream_id
         if self._streams.awaits_only_ours(stream_id):
             # The peer has seen our reset and reuses the stream; its confirmation is still on the way.
-            if not self._early.keep(message):
-                self._channels.dropped_count += 1
+            self._reused.keep(message)
             return
         record = self._streams.owners.get(stream_id)
         if record is None:
@@ -399,7 +425,7 @@ class ChannelMux:
 
     def _replay(self, stream_id: int) -> None:
         """Take what came before the channel of the stream."""
-        for message in self._early.take(stream_id):
+        for message in (*self._early.take(stream_id), *self._reused.take(stream_id)):
             self._receive_other(message)
 
     def _refuse(self, stream_id: int) -> None:

@@ -60,6 +60,11 @@ class ChannelParameters:
         if not 0 <= self.priority <= 65535:
             raise InvalidArgument(f"priority is {self.priority}; it must be 0 to 65535")
 
+    @property
+    def text_size(self) -> int:
+        """Characters of the label and the protocol, which a peer may make large."""
+        return len(self.label) + len(self.protocol)
+
     def to_open(self) -> Open:
         """The message that announces the channel."""
         code, parameter = ChannelType.RELIABLE.value, 0

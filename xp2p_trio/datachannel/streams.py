@@ -89,6 +89,13 @@ class StreamTable:
         awaited = self._resets.get(stream_id)
         return ResetProgress.PENDING if awaited is None else self._arrive(stream_id, awaited & ~_OUTGOING)
 
+    def outgoing_denied(self, stream_id: int) -> bool:
+        """Our direction will not be reset: the pair is kept until the peer resets its own; whether a reset was due."""
+        if stream_id not in self._resets:
+            return False
+        self._resets[stream_id] = _INCOMING
+        return True
+
     def _await(self, stream_id: int, directions: int) -> bool:
         if stream_id >= self.limit:
             return False

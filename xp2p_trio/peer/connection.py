@@ -280,7 +280,7 @@ class Connection:
         """Close a channel after what was accepted is delivered (RFC 8831 section 6.7). Again is harmless."""
         now = self._stack.tick(now)
         self._stack.channels.close_channel(channel_id, now)
-        self._stack.observe(now)
+        self._stack.ascend(now)  # the messages that nobody will read any more may have held back those of others
 
     def channel(self, channel_id: int) -> datachannel.Channel:
         """What is known of a channel.

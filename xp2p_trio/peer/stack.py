@@ -40,6 +40,10 @@ LAST_WORDS_TIME: Final = 1.0
 MESSAGES_A_PASS: Final = 64
 """How many messages move from the channels to SCTP before its free send buffer is looked at again."""
 
+MAX_RESETS_HELD_BACK: Final = 8192
+"""Streams whose reset waits with the messages before it: eight times the channels that may be open by default. A peer
+that resets more while nobody reads is not heard."""
+
 _ALL_STREAMS: Final = -1
 
 StackEvent: TypeAlias = LayerEvent | ice.CandidateFound | ice.GatheringCompleted
@@ -97,7 +101,7 @@ class Stack:
         self.phase = Phase.OPEN
         self.last_word: Closed | Failed = Closed()
         self.is_held_back = False
-        self._resets_held_back: set[int] = set()
+        self._resets_held_back: dict[int, set[int]] = {}  # by how many messages of SCTP come before them
         self._has_path = False
         self._deadline = Timer()
         self._events: list[StackEvent] = []
@@ -178,6 +182,8 @@ class Stack:
 
     def receive(self, batch: Burst, now: float) -> None:
         """Take the datagrams of one path."""
+        if self.phase is Phase.OVER:
+            return
         self.agent.receive(batch, now)
         self.ascend(now)
 
@@ -188,6 +194,8 @@ class Stack:
                 self.abort(now)
             else:
                 self._finish(now)
+        if self.phase is Phase.OVER:
+            return
         self.agent.handle_timeout(now)
         if self.secured is not None:
             self.secured.dtls.handle_timeout(now)
@@ -196,6 +204,8 @@ class Stack:
 
     def transmit(self, now: float, limit: int) -> list[Burst]:
         """Build what is to leave now, at most `limit` datagrams."""
+        if self.phase is Phase.OVER or limit < 1:
+            return []
         if self.secured is not None and self._has_path:
             self._descend(self.secured, now, limit)
         bursts = self.agent.transmit(now, limit)
@@ -240,7 +250,7 @@ class Stack:
     def size_below(self, channel_id: int, measure: Callable[[sctp.Association, int], int]) -> int:
         """Bytes of a channel that the multiplexer still has, and those that SCTP has by this measure."""
         queued = self.channels.buffered_size(channel_id)
-        stream_id = self.channels.channel(channel_id).stream_id
+        stream_id = self.channels.stream_id(channel_id)
         if stream_id is None or self.secured is None:
             return queued
         return queued + measure(self.secured.association, stream_id)
@@ -256,12 +266,24 @@ class Stack:
                 secured.association.receive(packets, now)
             self.is_held_back = self.channels.unread_size >= self._configuration.receive_buffer
             if not self.is_held_back:
-                if messages := secured.association.take_received():
-                    self.channels.receive(messages, now)
-                if resets := self._resets_held_back:
-                    self._resets_held_back = set()
-                    self.channels.incoming_streams_reset(() if _ALL_STREAMS in resets else sorted(resets), now)
+                self._ascend_messages(secured, now)
         self.observe(now)
+
+    def _ascend_messages(self, secured: Secured, now: float) -> None:
+        """From SCTP to the channels, the resets that were held back each behind the messages that came before it.
+
+        A stream may have another channel's messages behind the reset that ended the one before.
+        """
+        messages = secured.association.take_received()
+        start = 0
+        if self._resets_held_back:
+            resets, self._resets_held_back = self._resets_held_back, {}
+            for stop, stream_ids in resets.items():
+                self.channels.receive(messages[start:stop], now)
+                self.channels.incoming_streams_reset(() if _ALL_STREAMS in stream_ids else sorted(stream_ids), now)
+                start = stop
+        if messages:
+            self.channels.receive(messages[start:] if start else messages, now)
 
     def _descend(self, secured: Secured, now: float, limit: int) -> None:
         """Carry what waits down, one call a hop; each layer builds as it is pulled."""
@@ -284,6 +306,8 @@ class Stack:
         """Let the layers learn of each other, and pass on what is news to the program."""
         for event in self.agent.take_events():
             self._observe_ice(event, now)
+        if self.phase is Phase.OVER:  # what happened above while the path broke is no news any more
+            return
         if (secured := self.secured) is not None:
             for dtls_event in secured.dtls.take_events():
                 self._observe_dtls(dtls_event, secured, now)
@@ -340,15 +364,20 @@ class Stack:
                 )
                 self._move(Input.ESTABLISHED)
             case sctp.IncomingStreamsReset(stream_ids):
-                if self.is_held_back:  # the messages before the reset are still SCTP's
-                    self._resets_held_back.update(stream_ids or (_ALL_STREAMS,))
+                if self.is_held_back and (ready := secured.association.ready_count):
+                    # The messages before the reset are still SCTP's
+                    if sum(map(len, self._resets_held_back.values())) < MAX_RESETS_HELD_BACK:
+                        self._resets_held_back.setdefault(ready, set()).update(stream_ids or (_ALL_STREAMS,))
                 else:
                     self.channels.incoming_streams_reset(stream_ids, now)
             case sctp.AssociationRestarted():  # the peer knows nothing of the channels any more
+                self._resets_held_back.clear()
                 self.channels.incoming_streams_reset((), now)
                 self._events.append(event)
-            case sctp.OutgoingStreamsReset(stream_ids) | sctp.OutgoingStreamsResetDenied(stream_ids):
+            case sctp.OutgoingStreamsReset(stream_ids):
                 self.channels.outgoing_streams_reset(stream_ids, now)
+            case sctp.OutgoingStreamsResetDenied(stream_ids):
+                self.channels.outgoing_streams_reset_denied(stream_ids, now)
             case Failed(Failure(reason=Reason.ABORT_RECEIVED)):
                 # Peers that close in a hurry, aiortc among them, say goodbye with an ABORT
                 self.end(Closed(by_peer=True), now)
@@ -365,10 +394,10 @@ class Stack:
         self.agent.close(now)
         self.agent.take_events()
         if self.secured is not None:  # what arrived before the end can still be read
-            self.channels.receive(self.secured.association.take_received(), now)
+            self._ascend_messages(self.secured, now)
         self.channels.close(now)
         self._events.extend(
-            event for event in self.channels.take_events() if isinstance(event, datachannel.ChannelClosed)
+            event for event in self.channels.take_events() if not isinstance(event, datachannel.ResetRequested | Closed)
         )
         self._move(Input.FAILED if isinstance(self.last_word, Failed) else Input.CLOSED)
         self._events.append(self.last_word)

@@ -142,6 +142,11 @@ class Reassembly:
         """Whether `take` would give something."""
         return bool(self._ready)
 
+    @property
+    def ready_count(self) -> int:
+        """How many messages `take` would give."""
+        return len(self._ready)
+
     def skip(self, cumulative_tsn: int, skipped: tuple[tuple[int, int], ...]) -> None:
         """Forget what the sender has given up (RFC 3758 section 3.6).
 
