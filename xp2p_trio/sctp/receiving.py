@@ -80,6 +80,8 @@ def receive_packet(context: Context, packet: bytes, now: float) -> None:
         elif chunk_type not in _KNOWN:
             if not _receive_unknown(context, chunk_type, packet[start - CHUNK_HEADER_SIZE : stop]):
                 break
+        elif chunk_type == _INIT and len(elements) > 1:
+            context.dropped_unexpected += 1  # section 6.10
         elif not _dispatch(context, ChunkType(chunk_type), kind & 0xFF, packet[start:stop], tag, now):
             break
         if context.has_ended:

@@ -50,3 +50,12 @@ def test_idleness_shrinks_and_remembers() -> None:
         control.idle()
         assert control.cwnd == expected
     assert control.ssthresh == 100_000
+
+
+def test_slow_start_ends_a_packet_beyond_ssthresh_however_much_one_sack_acknowledges() -> None:
+    congestion = StandardCongestionControl(pmdcs=1000, initial_packets=40, peer_window=100_000)
+    congestion.lost(1.0)
+    congestion.timed_out(2.0)
+    while congestion.cwnd <= congestion.ssthresh:
+        congestion.acknowledged(congestion.cwnd, congestion.cwnd, 3.0)
+    assert congestion.cwnd == congestion.ssthresh + 1000

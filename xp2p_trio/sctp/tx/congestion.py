@@ -65,7 +65,9 @@ class StandardCongestionControl:
     def acknowledged(self, size: int, flight_size: int, now: float) -> None:
         """See `CongestionControl.acknowledged`."""
         if self.cwnd <= self.ssthresh:
-            self.cwnd += min(size, _SLOW_START_PACKETS * self._pmdcs)
+            # Not further beyond ssthresh than one packet, which is as far as L = 1 leads.
+            growth = min(size, _SLOW_START_PACKETS * self._pmdcs)
+            self.cwnd = min(self.cwnd + growth, self.ssthresh + self._pmdcs)
             return
         self._partial_bytes_acked += size
         if self._partial_bytes_acked >= self.cwnd:
@@ -89,7 +91,10 @@ class StandardCongestionControl:
         self._partial_bytes_acked = 0
 
     def idle(self) -> None:
-        """See `CongestionControl.idle`; section 7.2.1, last rule."""
+        """See `CongestionControl.idle`; section 7.2.1, last rule.
+
+        Where it lowers ssthresh to the window, this does not: nothing was lost.
+        """
         smaller = max(self.cwnd // 2, _MINIMUM_PACKETS * self._pmdcs)
         if smaller < self.cwnd:
             self.ssthresh = max(self.ssthresh, self.cwnd)

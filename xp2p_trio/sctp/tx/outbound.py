@@ -30,6 +30,10 @@ _WORTHWHILE_FRAGMENT: Final = 256
 
 _FORWARD_TSN_HEADER: Final = 8
 
+_MOST_OUTSTANDING: Final = 4096
+"""Chunks in flight. Beyond that, usrsctp tosses what comes after a gap (and gap ack blocks reach 65,535 TSNs), our own
+receiver fills a window of 1 MiB with chunks of one byte, and a SACK with many gaps costs a lot to read."""
+
 _SHUT_WINDOW: Final = 1176
 """A window below a full chunk of the default packet size stops bulk data."""
 
@@ -175,8 +179,9 @@ class Outbound:
                 is_free = self._fast_packet_due and (
                     free_packet is None or (builder.number == free_packet and chunk.size <= builder.room)
                 )
-                if not is_free and (outstanding.flight_size >= self.congestion.cwnd or chunk.length > self.peer_rwnd):
-                    self._is_window_used = True
+                is_window_used = outstanding.flight_size >= self.congestion.cwnd
+                if not is_free and (is_window_used or chunk.length > self.peer_rwnd):
+                    self._is_window_used = is_window_used
                     break
             elif chunk.length > self.peer_rwnd:
                 self._is_probing = True
@@ -191,7 +196,8 @@ class Outbound:
             self.retransmitted_chunks += 1
             if not self.t3.is_running or tsn == (outstanding.cumulative_tsn_ack + 1) & _MASK:
                 self.t3.start(now + self.rto.rto)  # section 7.2.4, rule 4
-        self._fast_packet_due = False
+        if free_packet is not None:
+            self._fast_packet_due = False
         self._packet_number += builder.number + 1
         self._timed_tsn = None  # section 6.3.1, C5: Karn's algorithm
         self._last_sent_at = now
@@ -211,6 +217,7 @@ class Outbound:
         packets = builder.packets
         header = builder.header
         limit = builder.limit
+        spare_records = _MOST_OUTSTANDING - len(records)
         is_window_used = False
         message = queue.peek()
         while message is not None:
@@ -222,7 +229,7 @@ class Outbound:
             if flight_size >= cwnd:
                 is_window_used = True
                 break
-            if len(packets) >= limit:
+            if len(packets) >= limit or spare_records <= 0:
                 break
             size = message.size
             left = size - offset
@@ -239,7 +246,6 @@ class Outbound:
             if length > peer_rwnd:
                 # Section 6.1, A: nothing more fits, but one chunk may probe the window when nothing is in flight.
                 if flight_size:
-                    is_window_used = True
                     break
                 self._is_probing = True
             stream = message.stream
@@ -258,6 +264,7 @@ class Outbound:
             message.offset = end
             message.fragments += 1
             stream.buffered_size -= length
+            spare_records -= 1
             packet_number = self._packet_number + len(packets)
             if end == size:
                 flags |= ENDING
@@ -269,7 +276,7 @@ class Outbound:
                     is_ending or offset or (tsn != first_tsn and records[first_tsn].packet_number != packet_number)
                 ):
                     flags |= IMMEDIATE
-            if flight_size >= cwnd or peer_rwnd < largest_payload:
+            if flight_size >= cwnd or peer_rwnd < largest_payload or not spare_records:
                 flags |= IMMEDIATE  # nothing more may leave before a SACK
             chunk = (
                 DATA_HEADER.pack(0, flags, DATA_HEADER_SIZE + length, tsn, stream.stream_id, message.ssn, message.ppid)
@@ -441,6 +448,7 @@ class Outbound:
         is_cut = message.offset < message.size
         self._give_up(message)
         self.outstanding.abandon(message)
+        self._timed_tsn = None  # it may be acknowledged by FORWARD TSN only, which says nothing about the path
         if is_cut:
             self.outstanding.add_placeholder(self.next_tsn, message)
             message.fragments += 1
