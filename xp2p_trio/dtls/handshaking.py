@@ -30,7 +30,7 @@ from xp2p_trio.sansio import Timer
 
 ALERT_GRACE = 2.0
 """Seconds after an unauthenticated fatal alert in which a living peer shows that it goes on with the handshake. On a
-bad path it is three more repetitions of our flight, if those take longer."""
+bad path it is one more repetition of our flight and the time to answer it, if those take longer."""
 
 REFUSAL_GRACE = 2.0
 """Seconds that an unauthenticated message which was refused waits for a better one."""
@@ -149,7 +149,7 @@ class Handshaking:
         """
         if self.session is None and not self._suspicion.is_running and not self._is_listening:
             self._suspicious_alert = alert
-            self._suspicion.start(now + max(ALERT_GRACE, 8 * self._timer.retransmit_timeout))
+            self._suspicion.start(now + max(ALERT_GRACE, 2 * self._timer.retransmit_timeout))
 
     def handle_timeout(self, now: float) -> Refusal | None:
         """Repeat the flight, or give up."""
