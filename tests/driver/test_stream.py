@@ -47,6 +47,15 @@ async def test_a_stream_that_was_cut_short_never_looks_complete(autojump_clock):
             await right.receive_some()
 
 
+async def test_a_forceful_close_is_no_end_of_the_stream(autojump_clock):
+    async with connected_pair(link=Link(delay=0.01)) as (alice, bob), stream_pair(alice, bob) as (left, right):
+        await left.send_all(b"half of it")
+        await trio.aclose_forcefully(left)
+        assert await right.receive_some() == b"half of it"
+        with pytest.raises(trio.BrokenResourceError, match="before the end"):
+            await right.receive_some()
+
+
 async def test_a_cancelled_send_all_garbles_nothing(autojump_clock):
     small = Configuration(send_buffer=1000, receive_buffer=1000)
     async with (

@@ -86,9 +86,9 @@ class Narrator:
 
     async def run(self) -> None:
         """Tell each event as soon as it is known."""
-        while True:
-            self._tell(await self._pc.events.receive())
-            with contextlib.suppress(trio.WouldBlock):
+        async for event in self._pc.events:
+            self._tell(event)
+            with contextlib.suppress(trio.WouldBlock, trio.EndOfChannel):
                 while True:
                     self._tell(self._pc.events.receive_nowait())
 

@@ -37,7 +37,10 @@ class Owner(Protocol):
         """Call `DataChannel.look` after each step, until it says that nobody waits."""
 
     def error(self) -> Exception | None:
-        """Why nothing can be sent any more; None while the connection lives."""
+        """Why the connection is over; None while it lives."""
+
+    def sending_error(self) -> Exception | None:
+        """Why nothing can be sent any more: the connection is over, or is being closed."""
 
     def has_failed(self) -> bool:
         """Whether the connection broke, rather than being closed by one side."""
@@ -118,6 +121,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
 
     # --- sending
 
+    @trio.lowlevel.enable_ki_protection
     async def send(self, value: Sendable) -> None:
         """Send one message. Waits until the channel is open and has room.
 
@@ -140,6 +144,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
         self._owner.wake(len(message))
         await trio.lowlevel.cancel_shielded_checkpoint()
 
+    @trio.lowlevel.enable_ki_protection
     def send_nowait(self, value: Sendable) -> None:
         """Send one message if the channel is open and has room.
 
@@ -156,6 +161,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
         self._core.send([(self._channel_id, message)], trio.current_time())
         self._owner.wake(len(message))
 
+    @trio.lowlevel.enable_ki_protection
     async def send_many(self, values: list[Sendable] | list[str] | list[bytes]) -> None:
         """Send messages in order, in one call: cheaper than as many `send`, and other senders do not come between.
 
@@ -223,6 +229,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
 
     # --- receiving
 
+    @trio.lowlevel.enable_ki_protection
     async def receive(self) -> str | bytes:
         """Wait for the next message. Any number of tasks may wait.
 
@@ -240,6 +247,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
             await self._park(self._readers)
         return message
 
+    @trio.lowlevel.enable_ki_protection
     def receive_nowait(self) -> str | bytes:
         """Take the next message if there is one.
 
@@ -254,6 +262,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
 
     # --- closing, and other faces
 
+    @trio.lowlevel.enable_ki_protection
     async def aclose(self) -> None:
         """Close the channel: what was sent is delivered, unread messages are dropped. Again is harmless.
 
@@ -278,7 +287,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
 
     def send_last(self, message: str) -> None:
         """Queue one short message before closing, room or not, if the channel can take any; it is the stream's end."""
-        if self._record.state <= ChannelState.OPEN and self._owner.error() is None and not self._is_closed:
+        if self._record.state <= ChannelState.OPEN and self._owner.sending_error() is None and not self._is_closed:
             self._core.send([(self._channel_id, message)], trio.current_time())
 
     def publish_state(self) -> None:
@@ -289,13 +298,15 @@ class DataChannel(trio.abc.Channel[str | bytes]):
     def look(self) -> bool:
         """Wake the tasks that can go on; whether any still wait."""
         state = self._record.state
-        ended = self._owner.error() is not None or state >= ChannelState.CLOSING
-        has_room = state is ChannelState.OPEN and self.buffered_amount < self._send_buffer
-        if self._writers and (ended or has_room):
-            self._writers.unpark_all()
-        if self._flushers and (ended or not self._core.unacknowledged_amount(self._channel_id)):
-            self._flushers.unpark_all()
-        if self._readers and (ended or self._record.messages_unread):
+        if self._writers or self._flushers:
+            ended = state >= ChannelState.CLOSING or self._owner.sending_error() is not None
+            if ended or (state is ChannelState.OPEN and self.buffered_amount < self._send_buffer):
+                self._writers.unpark_all()
+            if ended or not self._core.unacknowledged_amount(self._channel_id):
+                self._flushers.unpark_all()
+        if self._readers and (
+            self._record.messages_unread or state >= ChannelState.CLOSING or self._owner.error() is not None
+        ):
             self._readers.unpark_all()
             self._owner.expect_answer()
         return bool(self._writers or self._readers or self._flushers)
@@ -309,7 +320,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
     def _may_send(self) -> bool:
         if self._is_closed:
             raise trio.ClosedResourceError("you closed this channel")
-        error = self._owner.error()
+        error = self._owner.sending_error()
         if error is not None:
             raise error
         state = self._record.state

@@ -56,7 +56,7 @@ async def _speak(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str
     try:
         async for signal in peer.outgoing_signals:
             await signaling.send(encode_signal(signal))
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+    except Exception as error:  # noqa: BLE001 - the program's channel may raise anything
         _signaling_ended(hub, peer, f"cannot be written to any more ({error!r})")
 
 
@@ -72,7 +72,7 @@ async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[st
                 if bad_signals > MAX_BAD_SIGNALS:
                     _signaling_ended(hub, peer, f"carries something else than signals; the last one: {error}")
                     return
-    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+    except Exception as error:  # noqa: BLE001
         _signaling_ended(hub, peer, f"broke ({error!r})")
     else:
         _signaling_ended(hub, peer, "ended")
@@ -80,6 +80,7 @@ async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[st
 
 def _signaling_ended(hub: Hub, peer: PeerConnection, how: str) -> None:
     """Without signaling a connection that waits for a description will never come about."""
+    logger.info("the signaling channel %s", how)
     if peer.remote_description is None and peer.state.value is ConnectionState.NEW:
         detail = f"before the other peer's description came, the signaling channel {how}; is the other peer running?"
         hub.fail(Failure("peer", Reason.SIGNALING_LOST, detail))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, final
 
@@ -27,6 +26,9 @@ MAX_LINGER: Final = 32
 
 ENOUGH: Final = 64 * 1024
 """Bytes after which the pump waits no longer: a burst is full."""
+
+BLOCKED_PATIENCE: Final = 0.5
+"""Seconds that datagrams wait for a socket whose buffer is full and stays so; then they are lost, as UDP loses them."""
 
 ANSWER_TURNS: Final = 2
 """Turns of the scheduler that an acknowledgement waits for the program's answer: one to wake it, one to let it send."""
@@ -55,7 +57,7 @@ class Engine:
         self._publish = publish
         self._nursery: trio.Nursery | None = None
         self._sockets: dict[Address, DatagramSocket] = {}
-        self._blocked: deque[Burst] = deque()
+        self._blocked: dict[Address, list[Burst]] = {}
         self._woken = trio.Event()
         self._pump_deadline = math.inf
         self._sends = 0
@@ -89,6 +91,7 @@ class Engine:
         self._nursery.start_soon(self._receive_loop, socket)
         return socket.address
 
+    @trio.lowlevel.enable_ki_protection
     def wake(self, size: int = 0) -> None:
         """The core has something to send, of about this many bytes; the pump will look soon."""
         self._sends += 1
@@ -103,24 +106,24 @@ class Engine:
         """A task of the program was woken with a message, and is likely to send something now."""
         self._is_answer_expected = True
 
+    @trio.lowlevel.enable_ki_protection  # an interrupt in the middle of a layer would leave it in no state at all
     def flush(self) -> None:
         """Send what the core has to say, and hand on its news."""
         if self._is_over:
             return
         now = trio.current_time()
         self._waiting_size = 0
-        while not self._blocked and (bursts := self._core.transmit(now, MAX_BURST)):
+        while not self._is_stalled() and (bursts := self._core.transmit(now, MAX_BURST)):
             for burst in bursts:
                 self._transmit(burst)
         self._hand_on()
-        if self._blocked or self._core.next_timeout() < self._pump_deadline:
+        if self._core.next_timeout() < self._pump_deadline:
             self._woken.set()
 
     def stop(self) -> None:
         """Close the sockets; nothing is sent or received any more."""
         if not self._is_over:
             self._is_over = True
-            self._blocked.clear()
             self._woken.set()
             for socket in self._sockets.values():
                 socket.close()
@@ -130,13 +133,45 @@ class Engine:
             self.stop()
 
     def _transmit(self, burst: Burst) -> None:
+        if self._blocked and burst.local in self._blocked:
+            self._blocked[burst.local].append(burst)
+            return
         socket = self._sockets.get(burst.local)
         if socket is None:
             return
         sent = socket.transmit(burst)
         if sent < len(burst.datagrams):
-            self._blocked.append(Burst(burst.local, burst.remote, burst.datagrams[sent:]))
+            assert self._nursery is not None
+            self._blocked[burst.local] = [Burst(burst.local, burst.remote, burst.datagrams[sent:])]
+            self._nursery.start_soon(self._unblock, socket)
 
+    def _is_stalled(self) -> bool:
+        """Whether so much waits for a full socket that more is not asked of the core."""
+        if not self._blocked:
+            return False
+        return any(sum(len(burst.datagrams) for burst in waiting) >= MAX_BURST for waiting in self._blocked.values())
+
+    @trio.lowlevel.enable_ki_protection
+    async def _unblock(self, socket: DatagramSocket) -> None:
+        """Send what waits for a full socket as soon as it takes it. Timers and the other sockets go on meanwhile."""
+        waiting = self._blocked[socket.address]
+        try:
+            with trio.move_on_after(BLOCKED_PATIENCE) as patience:
+                while waiting:
+                    await socket.wait_writable()
+                    patience.deadline = trio.current_time() + BLOCKED_PATIENCE
+                    burst = waiting[0]
+                    sent = socket.transmit(burst)
+                    rest = burst.datagrams[sent:]
+                    waiting[:1] = [Burst(burst.local, burst.remote, rest)] if rest else []
+        except trio.ClosedResourceError:
+            return
+        if waiting:
+            logger.debug("%s port %d takes nothing: %d bursts lost", *socket.address, len(waiting))
+        del self._blocked[socket.address]
+        self.flush()
+
+    @trio.lowlevel.enable_ki_protection
     async def _receive_loop(self, socket: DatagramSocket) -> None:
         receive, core = socket.receive, self._core
         while not self._is_over:
@@ -167,12 +202,10 @@ class Engine:
             await trio.lowlevel.checkpoint()
         return True
 
+    @trio.lowlevel.enable_ki_protection
     async def _pump(self) -> None:
         while not self._is_over:
             self.flush()
-            if self._blocked:
-                await self._unblock()
-                continue
             self._pump_deadline = self._core.next_timeout()
             seen = self._sends
             with trio.move_on_at(self._pump_deadline):
@@ -197,13 +230,3 @@ class Engine:
             turns += 1
             quiet_turns = quiet_turns + 1 if self._sends == seen else 0
         self._is_lingering = False
-
-    async def _unblock(self) -> None:
-        try:
-            await self._sockets[self._blocked[0].local].wait_writable()
-        except trio.ClosedResourceError:
-            return
-        waiting, self._blocked = self._blocked, deque()
-        while waiting and not self._blocked:
-            self._transmit(waiting.popleft())
-        self._blocked.extend(waiting)

@@ -62,6 +62,8 @@ class Hub:
         self._last_word: Closed | Failed | None = None
         self._nursery: trio.Nursery | None = None
         self._is_describing = False
+        self._is_closing = False
+        self.has_gathered = trio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
@@ -118,7 +120,9 @@ class Hub:
         """The channel of this id."""
         channel = self._channels.get(channel_id)
         if channel is None:
-            channel = self._channels[channel_id] = DataChannel(self, channel_id)
+            channel = DataChannel(self, channel_id)
+            if channel.state.value is not datachannel.ChannelState.CLOSED:
+                self._channels[channel_id] = channel
         return channel
 
     async def accept(self) -> DataChannel:
@@ -136,7 +140,7 @@ class Hub:
                 continue  # it came and went so long ago that nothing is left of it
 
     def error(self) -> Exception | None:
-        """Why nothing can be sent any more; None while the connection lives."""
+        """Why the connection is over; None while it lives."""
         match self._last_word:
             case None:
                 return None
@@ -147,16 +151,25 @@ class Hub:
             case Closed():
                 return trio.ClosedResourceError("you closed this connection")
 
+    def sending_error(self) -> Exception | None:
+        """Why nothing can be sent any more: the connection is over, or is being closed."""
+        if self._is_closing and self._last_word is None:
+            return trio.ClosedResourceError("you closed this connection")
+        return self.error()
+
     def has_failed(self) -> bool:
         """Whether the connection broke, rather than being closed by one side."""
         return isinstance(self._last_word, Failed)
 
+    @trio.lowlevel.enable_ki_protection
     async def close(self) -> None:
         """Deliver what was accepted, say goodbye, and wait for the end of it, in bounded time."""
+        self._is_closing = True
         self.core.close(trio.current_time())
         self.flush()
         await self.state.wait_value(lambda state: state in (ConnectionState.CLOSED, ConnectionState.FAILED))
 
+    @trio.lowlevel.enable_ki_protection
     def abort(self) -> None:
         """End at once."""
         self.core.abort(trio.current_time())
@@ -177,7 +190,10 @@ class Hub:
                 self.events.put(event)
         if self._watched:
             self._watched = {channel for channel in self._watched if channel.look()}
-        return self._last_word is not None
+        if self._last_word is not None:
+            self.events.end()
+            return True
+        return False
 
     def _dispatch(self, event: Event) -> None:
         match event:
@@ -190,6 +206,7 @@ class Hub:
             case GatheringStateChanged(state):
                 self.gathering_state.publish(state)
                 if state is GatheringState.COMPLETE:
+                    self.has_gathered.set()
                     self.candidates.end()
                     if not self._is_describing:
                         self.signals.put(None)
@@ -224,6 +241,7 @@ class Hub:
         self._last_word = last_word
         for feed in (self.candidates, self.signals, self.arrivals):
             feed.end()
+        self.has_gathered.set()
         for channel in self._channels.values():
             channel.publish_state()
         self._channels.clear()

@@ -146,6 +146,7 @@ class IceAgent:
 
     # --- negotiation: nothing here can block
 
+    @trio.lowlevel.enable_ki_protection
     def gather(self) -> None:
         """Begin to look for local candidates; offers and answers do so by themselves. Again is harmless."""
         if self._core.state is ice.State.NEW:
@@ -170,6 +171,7 @@ class IceAgent:
             raise InvalidState("there is nothing to answer; call set_remote_description first")
         return self._describe()
 
+    @trio.lowlevel.enable_ki_protection
     def set_remote_description(self, description: str) -> None:
         """Take the peer's credentials and candidates; checks begin.
 
@@ -191,6 +193,7 @@ class IceAgent:
             self._core.end_of_remote_candidates(now)
         self._engine.flush()
 
+    @trio.lowlevel.enable_ki_protection
     def add_remote_candidate(self, candidate: str | None) -> None:
         """Take a candidate that the peer trickled (RFC 8838); None or an empty line is the end of its candidates.
 
@@ -222,6 +225,7 @@ class IceAgent:
         await self.state.wait_value(lambda state: state >= ice.State.CONNECTED)
         self._raise_if_over()
 
+    @trio.lowlevel.enable_ki_protection
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send one datagram to the peer. It may be lost, as UDP may lose it.
 
@@ -258,6 +262,7 @@ class IceAgent:
         self.abort()
         await trio.lowlevel.checkpoint()
 
+    @trio.lowlevel.enable_ki_protection
     def abort(self) -> None:
         """`aclose` for those who cannot wait."""
         self._core.close(trio.current_time())
@@ -296,6 +301,8 @@ class IceAgent:
             for event in events:
                 self._dispatch(event)
                 self.events.put(event)
+        if self._is_over:
+            self.events.end()
         return self._is_over
 
     def _dispatch(self, event: ice.Event) -> None:
@@ -312,7 +319,6 @@ class IceAgent:
                 self._failure = event.failure if isinstance(event, Failed) else None
                 self._is_over = True
                 self._received.end()
-                self.events.end()
                 self._end_gathering()
             case _:
                 pass

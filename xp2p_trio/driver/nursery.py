@@ -15,6 +15,7 @@ from xp2p_trio.errors import InternalError
 
 
 @asynccontextmanager
+@trio.lowlevel.enable_ki_protection
 async def hidden_nursery(
     *, close: Callable[[], Awaitable[object]], abort: Callable[[], object]
 ) -> AsyncGenerator[trio.Nursery, None]:

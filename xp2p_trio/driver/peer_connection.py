@@ -139,6 +139,7 @@ class PeerConnection:
         """
         return self._core.create_answer()
 
+    @trio.lowlevel.enable_ki_protection
     def set_local_description(self, description: SessionDescription | None = None) -> SessionDescription:
         """Apply our own description; None means the offer or answer that the state calls for. Gathering begins.
 
@@ -153,6 +154,7 @@ class PeerConnection:
         applied = self._core.set_local_description(description, trio.current_time())
         return self._hub.describe(applied)
 
+    @trio.lowlevel.enable_ki_protection
     def set_remote_description(self, description: SessionDescription) -> None:
         """Apply the peer's description.
 
@@ -163,6 +165,7 @@ class PeerConnection:
         self._core.set_remote_description(description, trio.current_time())
         self._hub.flush()
 
+    @trio.lowlevel.enable_ki_protection
     def add_ice_candidate(self, candidate: IceCandidate | None) -> None:
         """Take a candidate of the peer; None is the end of its candidates. It may come before the description.
 
@@ -201,10 +204,15 @@ class PeerConnection:
 
         Raises:
             InvalidState: no local description was set.
+            ConnectionFailed: the connection died meanwhile; the text is a diagnosis.
+            trio.ClosedResourceError: you closed the connection.
         """
         if self._core.local_description is None:
             raise InvalidState("there is no local description to complete; call set_local_description() first")
-        await self.gathering_state.wait_value(GatheringState.COMPLETE)
+        await self._hub.has_gathered.wait()
+        error = self._hub.error()
+        if error is not None:
+            raise error
         description = self._core.local_description
         assert description is not None
         return description
@@ -223,6 +231,7 @@ class PeerConnection:
 
     # --- channels
 
+    @trio.lowlevel.enable_ki_protection
     def create_data_channel(
         self,
         label: str,
@@ -250,7 +259,7 @@ class PeerConnection:
             trio.ClosedResourceError: you closed the connection.
             ConnectionFailed: the connection is dead; the text is a diagnosis.
         """
-        error = self._hub.error()
+        error = self._hub.sending_error()
         if error is not None:
             raise error
         parameters = ChannelParameters(

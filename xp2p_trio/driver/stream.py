@@ -7,6 +7,7 @@ directions (RFC 8831 section 6.7). A channel that closes without it was cut shor
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -113,12 +114,16 @@ class DataChannelStream(trio.abc.HalfCloseableStream):
             return data
 
     async def aclose(self) -> None:
-        """End our direction, if that can be said, and close the channel. Again is harmless."""
+        """End our direction, if that can be said, and close the channel. Again is harmless.
+
+        Cancelled, or by `trio.aclose_forcefully`, it ends nothing: to the peer the stream is cut short.
+        """
         if self._is_closed:
             await trio.lowlevel.checkpoint()
             return
         self._is_closed = True
-        if not (self._sent_eof or self._is_cut or self._senders.is_held):
+        is_forced = trio.current_effective_deadline() == -math.inf
+        if not (is_forced or self._sent_eof or self._is_cut or self._senders.is_held):
             self.channel.send_last("")
         await self.channel.aclose()
 
