@@ -101,3 +101,16 @@ def test_deferred_reset_and_forward_tsn_do_not_grow() -> None:
         peer.send(forward(number, (1, number)), peer.data(number + 2, b"x", stream=1, ssn=number, flags=4 | 3))
     assert peer.association.statistics.received_size <= 1024 * 1024 * 1.25
     assert ChunkType.SACK in peer.chunk_types(peer.replies)
+
+
+def test_a_flood_of_small_steps_past_many_waiting_messages_costs_little() -> None:
+    peer = EvilPeer(receive_window=1024 * 1024)
+    count = 4000
+    for first in range(0, count, 40):
+        peer.send(*(peer.data(number, ssn=30_000 + number) for number in range(first, first + 40)))
+    packet = peer.packet(*(forward(count + step, (0, step)) for step in range(1300)))
+    started = time.process_time()
+    peer.association.receive([packet], peer.now)
+    assert time.process_time() - started < 0.1, "it took 0.2 s when each step sorted all that waits"
+    peer.send(forward(count + 1300, (0, 31_000)))
+    assert len(peer.association.take_received()) == count

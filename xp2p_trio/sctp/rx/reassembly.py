@@ -169,14 +169,17 @@ class Reassembly:
 
     def _skip_stream(self, stream_id: int, ssn: int) -> None:
         expected = self._expected(stream_id)
-        if (ssn - expected) & 0xFFFF >= 0x8000:
+        reach = (ssn - expected) & 0xFFFF
+        if reach >= 0x8000:
             return
         pending = self._pending.get(stream_id)
         if pending:
-            distances = sorted((number - expected) & 0xFFFF for number in pending)
+            # Whichever is shorter, so that a flood of small steps past many messages costs little.
+            distances = range(reach + 1) if reach < len(pending) else sorted((n - expected) & 0xFFFF for n in pending)
             for distance in distances:
-                if distance <= (ssn - expected) & 0xFFFF:
-                    self._make_ready(*pending.pop((expected + distance) & 0xFFFF))
+                number = (expected + distance) & 0xFFFF
+                if distance <= reach and number in pending:
+                    self._make_ready(*pending.pop(number))
         self._next_ssn[stream_id] = (ssn + 1) & 0xFFFF
         self._release(stream_id)
 
