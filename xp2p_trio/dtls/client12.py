@@ -28,12 +28,10 @@ from xp2p_trio.dtls.alerts import AlertDescription
 from xp2p_trio.dtls.extensions import (
     EMPTY_RENEGOTIATION_INFO,
     Extensions,
-    decode_integer_list,
-    decode_renegotiation_info,
     decode_use_srtp,
     encode_use_srtp,
 )
-from xp2p_trio.dtls.flights import Flight, FlightItem
+from xp2p_trio.dtls.flights import FlightItem
 from xp2p_trio.dtls.handshake import Message
 from xp2p_trio.dtls.handshake12 import (
     PROTECTED_EPOCH,
@@ -44,8 +42,6 @@ from xp2p_trio.dtls.handshake12 import (
     Result,
     Session,
     Step,
-    Transcript,
-    advance,
     check_finished,
     compute_verify_data,
     identify_peer,
@@ -54,6 +50,7 @@ from xp2p_trio.dtls.handshake12 import (
 )
 from xp2p_trio.dtls.key_exchange import exchange, generate_key_share
 from xp2p_trio.dtls.key_schedule12 import SUITE_PARAMETERS
+from xp2p_trio.dtls.machine12 import Machine12, check_extensions
 from xp2p_trio.dtls.messages12 import (
     RANDOM_SIZE,
     CertificateVerify,
@@ -81,14 +78,11 @@ from xp2p_trio.dtls.parameters import (
 )
 from xp2p_trio.dtls.reader import encode_integers
 from xp2p_trio.dtls.signatures import OFFERED_SCHEMES, sign, signing_schemes, verify
-from xp2p_trio.dtls.states12 import CLIENT_TABLE, ClientState, Input, Verdict
+from xp2p_trio.dtls.states12 import CLIENT_TABLE, ClientState, Input
 from xp2p_trio.errors import Reason
 
 MAX_COOKIE_REQUESTS = 4
 """A server may change its secret in between, but does not go on forever."""
-
-
-_FIRST_TYPES = frozenset((HandshakeType.SERVER_HELLO, HandshakeType.HELLO_VERIFY_REQUEST))
 
 
 @attrs.frozen
@@ -150,33 +144,13 @@ _Phase: TypeAlias = _Offered | _Selected | _Identified | _Agreed | _Asked | _Ans
 
 
 @final
-class ClientHandshake12:
-    """Takes the server's messages in order and answers with flights.
+class ClientHandshake12(Machine12[ClientState]):
+    """The client's machine."""
 
-    Attributes:
-        state: what it waits for.
-        flight: the flight to send now, until it is taken.
-        protection: the keys, once there are any.
-        session: what was agreed on, once the handshake is complete and everything in it is verified.
-    """
-
-    __slots__ = (
-        "_handlers",
-        "_message_seq",
-        "_party",
-        "_phase",
-        "_transcript",
-        "flight",
-        "protection",
-        "session",
-        "state",
-    )
+    __slots__ = ("_phase",)
 
     def __init__(self, party: Party) -> None:
-        self._party = party
-        self._message_seq = 0
-        self._transcript = Transcript()
-        self._handlers: dict[Input, Callable[[Message], Result]] = {
+        handlers: dict[Input, Callable[[Message], Result]] = {
             Input.HELLO_VERIFY_REQUEST: self._on_hello_verify_request,
             Input.SERVER_HELLO: self._on_server_hello,
             Input.CERTIFICATE: self._on_certificate,
@@ -185,32 +159,14 @@ class ClientHandshake12:
             Input.SERVER_HELLO_DONE: self._on_server_hello_done,
             Input.FINISHED: self._on_finished,
         }
-        self.state = ClientState.WAIT_SERVER_HELLO
-        self.flight: Flight | None = None
-        self.protection: Protection | None = None
-        self.session: Session | None = None
+        super().__init__(
+            party,
+            CLIENT_TABLE,
+            handlers,
+            first_state=ClientState.WAIT_SERVER_HELLO,
+            first_types=frozenset((HandshakeType.SERVER_HELLO, HandshakeType.HELLO_VERIFY_REQUEST)),
+        )
         self._phase: _Phase = self._offer()
-
-    def receive_message(self, message: Message, now: float) -> Refusal | None:
-        """Take the next message; a refusal ends the handshake."""
-        state = advance(self.state, CLIENT_TABLE, self._handlers, message)
-        if isinstance(state, Refusal):
-            return state
-        self.state = state
-        return None
-
-    def receive_change_cipher_spec(self) -> Verdict | None:
-        """The peer's keys change; None if the next records are under them."""
-        target = CLIENT_TABLE[self.state, Input.CHANGE_CIPHER_SPEC]
-        if isinstance(target, Verdict):
-            return target
-        self.state = target
-        return None
-
-    @property
-    def first_types(self) -> frozenset[HandshakeType]:
-        """What may come now, with any message_seq; none once a ServerHello was accepted."""
-        return _FIRST_TYPES if self.state is ClientState.WAIT_SERVER_HELLO else frozenset()
 
     def _offer(self) -> _Offered:
         party = self._party
@@ -309,21 +265,9 @@ class ClientHandshake12:
                 Reason.HANDSHAKE_REFUSED,
                 f"the server has no {' and no '.join(missing)}",
             )
-        if decode_renegotiation_info(extensions[ExtensionType.RENEGOTIATION_INFO]):
-            return Refusal(
-                AlertDescription.HANDSHAKE_FAILURE,
-                Reason.PROTOCOL_VIOLATION,
-                "renegotiation_info is not empty in a first handshake",
-            )
-        if extensions[ExtensionType.EXTENDED_MASTER_SECRET]:
-            return malformed("extended_master_secret is not empty")
-        formats = extensions.get(ExtensionType.EC_POINT_FORMATS)
-        if formats is not None and UNCOMPRESSED_POINT_FORMAT not in decode_integer_list(formats, 1, 1):
-            return Refusal(
-                AlertDescription.ILLEGAL_PARAMETER,
-                Reason.PROTOCOL_VIOLATION,
-                "the server does not know uncompressed points",
-            )
+        refusal = check_extensions(extensions)
+        if refusal is not None:
+            return refusal
         use_srtp = extensions.get(ExtensionType.USE_SRTP)
         if use_srtp is None:
             return None
@@ -441,9 +385,3 @@ class ClientHandshake12:
             self._transcript.restart()
             self.session = answered.session
         return result
-
-    def _write(self, handshake_type: HandshakeType, body: bytes, epoch: int = 0) -> FlightItem:
-        message = Message(handshake_type, self._message_seq, body)
-        self._message_seq += 1
-        self._transcript.append(message)
-        return FlightItem(epoch, message)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import hmac
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, TypeVar, final
+from collections.abc import Sequence
+from typing import TypeAlias, final
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -26,8 +26,7 @@ from xp2p_trio.dtls.messages12 import decode_certificate
 from xp2p_trio.dtls.parameters import CipherSuite, NamedGroup, Role, SrtpProfile, Version
 from xp2p_trio.dtls.protection import Opener, Sealer, make_aead
 from xp2p_trio.dtls.signatures import PublicKey, schemes_of_key
-from xp2p_trio.dtls.states12 import ClientState, Input, ServerState, Verdict
-from xp2p_trio.errors import DecodeError, Reason
+from xp2p_trio.errors import Reason
 from xp2p_trio.sansio import RandomBytes
 
 PROTECTED_EPOCH = 1
@@ -112,42 +111,6 @@ class Transcript:
     def encode(self) -> bytes:
         """All messages, one after the other."""
         return b"".join(self._messages)
-
-
-_State = TypeVar("_State", ClientState, ServerState)
-
-
-def advance(
-    state: _State,
-    table: Mapping[tuple[_State, Input], _State | Verdict],
-    handlers: Mapping[Input, Callable[[Message], Result]],
-    message: Message,
-) -> _State | Refusal:
-    """Take a message by the table: the state that follows, or why the handshake ends."""
-    try:
-        item = Input(message.handshake_type)
-    except ValueError:
-        return _unexpected(state, message)
-    target = table[state, item]
-    if target is Verdict.IGNORE:
-        return state
-    if isinstance(target, Verdict):
-        return _unexpected(state, message)
-    try:
-        result = handlers[item](message)
-    except DecodeError as error:
-        return malformed(f"{item.name}: {error}")
-    if isinstance(result, Refusal):
-        return result
-    return target if result is Step.ADVANCE else state
-
-
-def _unexpected(state: ClientState | ServerState, message: Message) -> Refusal:
-    return Refusal(
-        AlertDescription.UNEXPECTED_MESSAGE,
-        Reason.PROTOCOL_VIOLATION,
-        f"handshake message of type {message.handshake_type} in state {state.name}",
-    )
 
 
 @attrs.frozen

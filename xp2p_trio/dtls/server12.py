@@ -29,11 +29,10 @@ from xp2p_trio.dtls.extensions import (
     EMPTY_RENEGOTIATION_INFO,
     Extensions,
     decode_integer_list,
-    decode_renegotiation_info,
     decode_use_srtp,
     encode_use_srtp,
 )
-from xp2p_trio.dtls.flights import Flight, FlightItem
+from xp2p_trio.dtls.flights import FlightItem
 from xp2p_trio.dtls.handshake import Message
 from xp2p_trio.dtls.handshake12 import (
     PROTECTED_EPOCH,
@@ -44,16 +43,14 @@ from xp2p_trio.dtls.handshake12 import (
     Result,
     Session,
     Step,
-    Transcript,
-    advance,
     check_finished,
     compute_verify_data,
     identify_peer,
-    malformed,
     protect,
     suites_for_key,
 )
 from xp2p_trio.dtls.key_exchange import KeyShare, exchange, generate_key_share
+from xp2p_trio.dtls.machine12 import Machine12, check_extensions
 from xp2p_trio.dtls.messages12 import (
     RANDOM_SIZE,
     CertificateRequest,
@@ -85,13 +82,12 @@ from xp2p_trio.dtls.parameters import (
 )
 from xp2p_trio.dtls.reader import encode_integers
 from xp2p_trio.dtls.signatures import OFFERED_SCHEMES, sign, signing_schemes, verify
-from xp2p_trio.dtls.states12 import SERVER_TABLE, Input, ServerState, Verdict
+from xp2p_trio.dtls.states12 import SERVER_TABLE, Input, ServerState
 from xp2p_trio.errors import Reason
 
 CLIENT_CERTIFICATE_TYPES = (64, 1)
 """ecdsa_sign, which also stands for Ed25519, and rsa_sign (RFC 8422 section 5.5, RFC 5246 section 7.4.4)."""
 
-_FIRST_TYPES = frozenset((HandshakeType.CLIENT_HELLO,))
 _DTLS_MAJOR = 0xFE
 _COOKIE_REQUEST_VERSION = 0xFEFF
 """RFC 6347 section 4.2.1: DTLS 1.0, whatever is negotiated later."""
@@ -152,68 +148,27 @@ _Phase: TypeAlias = _Listening | _Answered | _Identified | _Keyed | _Proved
 
 
 @final
-class ServerHandshake12:
-    """Takes the client's messages in order and answers with flights.
+class ServerHandshake12(Machine12[ServerState]):
+    """The server's machine."""
 
-    Attributes:
-        state: what it waits for.
-        flight: the flight to send now, until it is taken.
-        protection: the keys, once there are any.
-        session: what was agreed on, once the handshake is complete and everything in it is verified.
-    """
-
-    __slots__ = (
-        "_handlers",
-        "_message_seq",
-        "_now",
-        "_party",
-        "_phase",
-        "_transcript",
-        "flight",
-        "protection",
-        "session",
-        "state",
-    )
+    __slots__ = ("_phase",)
 
     def __init__(self, party: Party) -> None:
-        self._party = party
-        self._message_seq = 0
-        self._now = 0.0
-        self._transcript = Transcript()
-        self._handlers: dict[Input, Callable[[Message], Result]] = {
+        handlers: dict[Input, Callable[[Message], Result]] = {
             Input.CLIENT_HELLO: self._on_client_hello,
             Input.CERTIFICATE: self._on_certificate,
             Input.CLIENT_KEY_EXCHANGE: self._on_client_key_exchange,
             Input.CERTIFICATE_VERIFY: self._on_certificate_verify,
             Input.FINISHED: self._on_finished,
         }
-        self.state = ServerState.WAIT_CLIENT_HELLO
-        self.flight: Flight | None = None
-        self.protection: Protection | None = None
-        self.session: Session | None = None
+        super().__init__(
+            party,
+            SERVER_TABLE,
+            handlers,
+            first_state=ServerState.WAIT_CLIENT_HELLO,
+            first_types=frozenset((HandshakeType.CLIENT_HELLO,)),
+        )
         self._phase: _Phase = _Listening(party.random_bytes(SECRET_SIZE))
-
-    @property
-    def first_types(self) -> frozenset[HandshakeType]:
-        """What may come now, with any message_seq; none once a ClientHello was accepted."""
-        return _FIRST_TYPES if self.state is ServerState.WAIT_CLIENT_HELLO else frozenset()
-
-    def receive_message(self, message: Message, now: float) -> Refusal | None:
-        """Take the next message; a refusal ends the handshake."""
-        self._now = now
-        state = advance(self.state, SERVER_TABLE, self._handlers, message)
-        if isinstance(state, Refusal):
-            return state
-        self.state = state
-        return None
-
-    def receive_change_cipher_spec(self) -> Verdict | None:
-        """The peer's keys change; None if the next records are under them."""
-        target = SERVER_TABLE[self.state, Input.CHANGE_CIPHER_SPEC]
-        if isinstance(target, Verdict):
-            return target
-        self.state = target
-        return None
 
     def _on_client_hello(self, message: Message) -> Result:
         listening = self._phase
@@ -261,9 +216,6 @@ class ServerHandshake12:
         group = next((group for group in configuration.groups if group in groups), None)
         if group is None:
             return _no_common("group")
-        formats = extensions.get(ExtensionType.EC_POINT_FORMATS)
-        if formats is not None and UNCOMPRESSED_POINT_FORMAT not in decode_integer_list(formats, 1, 1):
-            return _no_common("point format", AlertDescription.ILLEGAL_PARAMETER)
         offered_schemes = extensions.get(ExtensionType.SIGNATURE_ALGORITHMS)
         # RFC 5246 section 7.4.1.4.1: a client without it takes SHA-1 only.
         schemes = () if offered_schemes is None else decode_integer_list(offered_schemes, 2, 2)
@@ -388,12 +340,6 @@ class ServerHandshake12:
         self.session = proved.session
         return Step.ADVANCE
 
-    def _write(self, handshake_type: HandshakeType, body: bytes, epoch: int = 0) -> FlightItem:
-        message = Message(handshake_type, self._message_seq, body)
-        self._message_seq += 1
-        self._transcript.append(message)
-        return FlightItem(epoch, message)
-
 
 def _no_common(what: str, alert: AlertDescription = AlertDescription.HANDSHAKE_FAILURE) -> Refusal:
     return Refusal(alert, Reason.HANDSHAKE_REFUSED, f"the client offers no {what} of ours")
@@ -404,16 +350,7 @@ def _check_required(hello: ClientHello) -> Refusal | None:
     extensions = hello.extensions
     if ExtensionType.EXTENDED_MASTER_SECRET not in extensions:  # RFC 7627 section 5.2
         return _no_common("extended_master_secret, and it must")
-    if extensions[ExtensionType.EXTENDED_MASTER_SECRET]:
-        return malformed("extended_master_secret is not empty")
-    renegotiation_info = extensions.get(ExtensionType.RENEGOTIATION_INFO)
-    if renegotiation_info is None:
-        if EMPTY_RENEGOTIATION_INFO_SCSV not in hello.cipher_suites:  # RFC 5746 section 3.6
-            return _no_common("renegotiation_info, and it must")
-    elif decode_renegotiation_info(renegotiation_info):
-        return Refusal(
-            AlertDescription.HANDSHAKE_FAILURE,
-            Reason.PROTOCOL_VIOLATION,
-            "renegotiation_info is not empty in a first handshake",
-        )
-    return None
+    # RFC 5746 section 3.6: a cipher suite may stand for the extension.
+    if ExtensionType.RENEGOTIATION_INFO not in extensions and EMPTY_RENEGOTIATION_INFO_SCSV not in hello.cipher_suites:
+        return _no_common("renegotiation_info, and it must")
+    return check_extensions(extensions)
