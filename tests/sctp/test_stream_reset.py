@@ -21,7 +21,9 @@ MASK = 0xFFFFFFFF
 
 
 def request(number: int, last: int, *stream_ids: int) -> bytes:
-    return encode_reconfig(OutgoingResetRequest((OUR_TSN + number) & MASK, 0, (OUR_TSN + last) & MASK, stream_ids))
+    """As dcSCTP puts it: the response number is the request number."""
+    own = (OUR_TSN + number) & MASK
+    return encode_reconfig(OutgoingResetRequest(own, own, (OUR_TSN + last) & MASK, stream_ids))
 
 
 def results(packets: list[Packet]) -> list[tuple[int, int]]:
@@ -67,6 +69,14 @@ def test_a_peer_that_asks_again_under_the_next_number_after_the_data_has_arrived
     assert peer.events.count(IncomingStreamsReset((1,))) == 1, "the stream may be in use again on our side"
     assert results(peer.send(request(2, 0, 1))) == [(2, Result.PERFORMED)]
     assert peer.events.count(IncomingStreamsReset((1,))) == 2, "a reset of its own"
+
+
+def test_an_equal_request_of_another_peer_is_another_reset() -> None:
+    peer = EvilPeer()
+    peer.send(request(0, 0, 1))
+    peer.send(peer.data(0, stream=1))
+    peer.send(encode_reconfig(OutgoingResetRequest((OUR_TSN + 1) & MASK, 7, OUR_TSN, (1,))))
+    assert peer.events.count(IncomingStreamsReset((1,))) == 2
 
 
 @pytest.mark.parametrize("streams", [(2,), (1, 2), ()])

@@ -179,8 +179,7 @@ class StreamReset:
         self._inbound.sack_due = True  # section 5.2.1
         if number == self._expected:
             late = self._late
-            if late is not None and isinstance(request, OutgoingResetRequest) and _is_alike(request, late):
-                # dcSCTP before 2026 asks again under the next number when it was told "In progress".
+            if late is not None and isinstance(request, OutgoingResetRequest) and _is_repetition(request, late):
                 result = self._results[late.request_number]
                 self._late = None
                 if self._deferred is not None:
@@ -240,6 +239,14 @@ _MOST_RESPONSES: Final = 4
 """Answers that wait to leave; a peer that asks faster than it is answered asks again."""
 
 
-def _is_alike(request: OutgoingResetRequest, other: OutgoingResetRequest) -> bool:
-    """Whether both ask for the same at the same point."""
-    return request.last_assigned_tsn == other.last_assigned_tsn and request.stream_ids == other.stream_ids
+def _is_repetition(request: OutgoingResetRequest, late: OutgoingResetRequest) -> bool:
+    """Whether the peer asks again, under the next number, what was answered with "In progress".
+
+    So does dcSCTP before 2026, without a look at the later answer. It gives itself away by a response number that is
+    its own request number; from others an equal request is another reset of a stream that saw no data in between.
+    """
+    return (
+        request.response_number == request.request_number
+        and request.last_assigned_tsn == late.last_assigned_tsn
+        and request.stream_ids == late.stream_ids
+    )
