@@ -312,3 +312,32 @@ def test_many_pairs_stay_below_the_limit_and_are_paced() -> None:
     assert len(paths) == len(world.left.requests)  # each pair was checked once
     assert sum(map(len, world.left.requests.values())) < 128 * 110
     world.check_pacing()
+
+
+def test_a_nomination_that_comes_before_the_answer_is_remembered_among_many_checks() -> None:
+    ours, theirs = hosts("10.1.0", 5, 1000), hosts("10.2.0", 5, 2000)
+    world = World(left=ours, right=theirs, configurations=(Configuration(nomination_wait=1.2), Configuration()))
+    best = {ours[0], theirs[0]}  # dead, so that `left` waits for it while it checks the rest
+    world.fate = lambda number, source, destination, data: () if {source, destination} == best else (0.01,)
+    world.gather()
+    world.tell_credentials(world.left)
+    world.tell_candidates(world.left)
+    world.run_for(2)  # `left` has checked 25 pairs and nominated one; the answer is still on its way to `right`
+    assert world.left.agent.state is State.COMPLETED
+    world.tell_credentials(world.right)
+    world.tell_candidates(world.right)
+    world.run_for(3)
+    world.assert_agreed()
+
+
+def test_a_full_check_list_has_room_for_the_path_that_the_peer_nominates() -> None:
+    world = World(configurations=(Configuration(), Configuration(max_pairs=4)))
+    world.gather()
+    for end in world.ends:
+        world.tell_credentials(end)
+    for n in range(10):  # better than the only candidate that works, and dead
+        dead = Candidate(str(n), 1, "udp", 2**31 - 1 - n, f"203.0.113.{n + 1}", 9, CandidateType.HOST)
+        world.right.agent.add_remote_candidate(dead, world.now)
+    world.tell_candidates(world.left)
+    world.run_for(3)
+    world.assert_agreed()

@@ -217,8 +217,8 @@ class Agent:
         candidates, session.early_candidates = session.early_candidates, []
         for candidate in candidates:
             pairing.add_remote_candidate(session, candidate)
-        early, session.early_checks = session.early_checks, []
-        for check in early:
+        early, session.early_checks = session.early_checks, {}
+        for check in early.values():
             if check.username_fragment == username_fragment:
                 responder.take_check(session, check, session.now)
             else:

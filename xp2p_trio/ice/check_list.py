@@ -30,9 +30,13 @@ class CheckList:
         self.triggered: deque[Pair] = deque()
         self.is_completed = False
 
-    def add(self, pair: Pair) -> bool:
-        """Insert a pair, freezing it as RFC 8838 section 12 says. False when the limit leaves no room for it."""
-        if len(self.pairs) >= self._limit and not self._discard_below(pair):
+    def add(self, pair: Pair, *, is_checked_by_peer: bool = False) -> bool:
+        """Insert a pair, freezing it as RFC 8838 section 12 says. False when the limit leaves no room for it.
+
+        One that the peer's check came over goes before untried ones of any priority: half of it works, and the peer may
+        have nominated it.
+        """
+        if len(self.pairs) >= self._limit and not self._make_room(None if is_checked_by_peer else pair.priority):
             return False
         self.pairs[pair.path] = pair
         peers = [other.state for other in self.pairs.values() if other is not pair and self._alike(other, pair)]
@@ -44,12 +48,14 @@ class CheckList:
     def _alike(self, one: Pair, other: Pair) -> bool:
         return one.foundation == other.foundation
 
-    def _discard_below(self, pair: Pair) -> bool:
-        """Make room by the lowest pair that is not in use (RFC 8445 section 6.1.2.5)."""
+    def _make_room(self, priority: int | None) -> bool:
+        """Drop the lowest pair that is not in use, if it is below this priority (RFC 8445 section 6.1.2.5)."""
         expendable = (PairState.FROZEN, PairState.WAITING, PairState.FAILED)
         unused = [p for p in self.pairs.values() if p.state in expendable and p not in self.triggered]
         lowest = min(unused, key=lambda p: (p.state is not PairState.FAILED, p.priority), default=None)
-        if lowest is None or (lowest.state is not PairState.FAILED and lowest.priority >= pair.priority):
+        if lowest is None:
+            return False
+        if lowest.state is not PairState.FAILED and priority is not None and lowest.priority >= priority:
             return False
         del self.pairs[lowest.path]
         return True

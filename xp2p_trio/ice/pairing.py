@@ -153,7 +153,7 @@ def find_or_make_pair(session: Session, base: Address, remote: Candidate) -> Pai
     pair = session.check_list.pairs.get((base, remote.address))
     if pair is None:
         pair = Pair(session.bases[base], remote, session.role)
-        if not session.check_list.add(pair):
+        if not session.check_list.add(pair, is_checked_by_peer=True):
             session.counters.candidates_refused += 1
             return None
     return pair

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import attrs
+
 from xp2p_trio.ice.checks import cancel_checks
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.ice.nomination import choose, complete
@@ -67,8 +69,22 @@ def receive_request(session: Session, request: Message, path: Path, now: float) 
     )
     if session.remote_credentials is not None:
         take_check(session, check, now)
-    elif len(session.early_checks) < MAX_EARLY_CHECKS:
-        session.early_checks.append(check)
+    else:
+        _keep_early(session, check)
+
+
+def _keep_early(session: Session, check: EarlyCheck) -> None:
+    """One for each path; a nomination has been answered, so that the peer counts on it, and goes before the rest."""
+    early = session.early_checks
+    known = early.get(check.path)
+    if known is not None:
+        check = attrs.evolve(check, use_candidate=check.use_candidate or known.use_candidate)
+    elif len(early) >= MAX_EARLY_CHECKS:
+        other = next((path for path, other in early.items() if not other.use_candidate), None)
+        if other is None or not check.use_candidate:
+            return
+        del early[other]
+    early[check.path] = check
 
 
 def take_check(session: Session, check: EarlyCheck, now: float) -> None:

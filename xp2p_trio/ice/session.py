@@ -46,6 +46,7 @@ class Session:
         remote_candidates: the peer's candidates by address.
         learned_remotes: addresses of those that only the peer's checks have told us (peer-reflexive).
         early_candidates: those that came before the peer's credentials.
+        early_checks: answered checks that came before them.
         checks: transactions by their id, cancelled ones included.
         due: checks whose request waits to be pulled.
         responses: answers that wait to be pulled.
@@ -79,7 +80,7 @@ class Session:
         self.local_candidates: list[LocalCandidate] = []
         self.remote_candidates: dict[Address, Candidate] = {}
         self.early_candidates: list[Candidate] = []
-        self.early_checks: list[EarlyCheck] = []
+        self.early_checks: dict[Path, EarlyCheck] = {}
         self.learned_remotes: set[Address] = set()
         self.is_gathering_complete = False
         self.is_remote_complete = False
