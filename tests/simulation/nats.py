@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from typing import Literal, TypeAlias
 
-from xp2p_trio import ice, peer, stun
-from xp2p_trio.errors import DecodeError
-from xp2p_trio.sansio import Address, Burst
+from xp2p_trio import ice, peer
+from xp2p_trio.sansio import Address
 from xp2p_trio.testing import (
     FULL_CONE,
     PORT_RESTRICTED_CONE,
@@ -25,6 +22,7 @@ from xp2p_trio.testing import (
     Network,
     Peers,
     Sent,
+    StunServer,
     VirtualTimeout,
     drive,
 )
@@ -78,44 +76,6 @@ def path_exists(one: NatBehaviour, other: NatBehaviour) -> bool:
     )
 
 
-class BindingServer:
-    """A STUN server in a few lines: it tells where a request came from (RFC 8489 section 12)."""
-
-    def __init__(self) -> None:
-        self.answers: deque[Burst] = deque()
-
-    def receive(self, batch: Burst, now: float) -> None:
-        """Answer each Binding request."""
-        for datagram in batch.datagrams:
-            try:
-                request = stun.decode_message(datagram)
-            except DecodeError:
-                continue
-            if request.message_class is stun.MessageClass.REQUEST:
-                answer = stun.Message(
-                    stun.MessageClass.SUCCESS_RESPONSE,
-                    stun.Method.BINDING,
-                    request.transaction_id,
-                    (stun.XorMappedAddress(batch.remote),),
-                )
-                self.answers.append(Burst(batch.local, batch.remote, [stun.encode_message(answer)]))
-
-    def handle_timeout(self, now: float) -> None:
-        """There are no timers."""
-
-    def transmit(self, now: float, limit: int) -> list[Burst]:
-        """What is to be said."""
-        return [self.answers.popleft() for _ in range(min(limit, len(self.answers)))]
-
-    def take_events(self) -> list[object]:
-        """There are none."""
-        return []
-
-    def next_timeout(self) -> float:
-        """Never."""
-        return math.inf
-
-
 def surround(network: Network, name: str, surroundings: Surroundings, public_ip: str) -> None:
     """Make a host, and what is around it."""
     match surroundings:
@@ -141,7 +101,7 @@ def internet(alice: Surroundings, bob: Surroundings, *, seed: int = 0, keep_trac
 def peers_on(network: Network) -> Peers:
     """Two peer connections that ask the STUN server."""
     configuration = peer.Configuration(ice_servers=[f"stun:{STUN_SERVER[0]}:{STUN_SERVER[1]}"])
-    return Peers(network=network, alice=configuration, bob=configuration, servers={"stun": BindingServer()})
+    return Peers(network=network, alice=configuration, bob=configuration, servers={"stun": StunServer()})
 
 
 class Agents:
@@ -150,7 +110,7 @@ class Agents:
     def __init__(self, network: Network, *, consent_interval: float = 5.0) -> None:
         self.network = network
         self.now = 0.0
-        self.server = BindingServer()
+        self.server = StunServer()
         watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
         network.add_monitor(ConsentSpy(watched))
         network.add_monitor(AmplificationSpy(watched))

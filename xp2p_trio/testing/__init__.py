@@ -17,6 +17,11 @@ be changed at any time:
     alice, bob = network.host("alice", "192.0.2.1"), network.host("bob", "192.0.2.2")
     network.set_links("alice", "bob", testing.BLACK_HOLE)
 
+Hosts stand on the Internet, or behind NATs and firewalls, which are made in one line each:
+
+    home = network.nat("home", "203.0.113.7", behaviour=testing.SYMMETRIC, inside=["alice"])
+    office = network.firewall("office", policy=testing.UDP_BLOCKED, inside=["bob"])
+
 Without trio, `connect_peers` gives two sans-IO connections, `Pair` joins two layers that speak lists of bytes, and
 `drive` moves anything that speaks bursts. All randomness comes from one seed: equal seeds give equal `trace_hash`es.
 """
@@ -40,7 +45,9 @@ from xp2p_trio.testing.nat import (
 from xp2p_trio.testing.network import Monitor, Network
 from xp2p_trio.testing.pair import OverUdp, Pair
 from xp2p_trio.testing.peers import Peers, connect_peers
+from xp2p_trio.testing.serving import serve
 from xp2p_trio.testing.statistics import NetworkStatistics
+from xp2p_trio.testing.stun_server import StunServer
 from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
 
 __all__ = [
@@ -75,10 +82,12 @@ __all__ = [
     "Peers",
     "Sent",
     "Spinning",
+    "StunServer",
     "TraceEntry",
     "Translated",
     "VirtualTimeout",
     "connect_peers",
     "connected_pair",
     "drive",
+    "serve",
 ]
