@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.dtls.duo import connected, failure
+from collections.abc import Sequence
+
+import pytest
+
+from tests.dtls.duo import Duo, connected, failure
 from xp2p_trio import dtls
 from xp2p_trio.errors import Reason
 
@@ -29,3 +33,17 @@ def test_limit_while_closing() -> None:
     assert duo.client.transmit(duo.now, 100) == []
     assert duo.client.take_events() == [dtls.Closed(by_peer=False)]
     assert duo.client.state is dtls.State.CLOSED
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_limit_while_a_flight_is_repeated(limit: int) -> None:
+    """Each repetition of Finished takes a number too; when there is none left, the handshake goes quiet and fails."""
+
+    def fate(index: int, from_client: bool, datagram: bytes) -> Sequence[tuple[float, bytes]]:
+        return [(0.0, datagram)] if index < 2 else []
+
+    duo = Duo(configuration=dtls.Configuration(record_limit=limit), fate=fate)
+    duo.begin()
+    duo.run(seconds=200)
+    assert failure(duo.client, duo.events[dtls.Role.CLIENT]).failure.reason is Reason.HANDSHAKE_TIMEOUT
+    assert all(datagram for _, datagram in duo.sent)

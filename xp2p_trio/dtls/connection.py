@@ -272,7 +272,9 @@ class Connection:
         handshaking = self._handshaking
         if handshaking is not None:
             while handshaking.has_output and len(datagrams) < limit:
-                datagrams.append(handshaking.build_datagram())
+                datagram = handshaking.build_datagram()
+                if datagram:
+                    datagrams.append(datagram)
         room = limit - len(datagrams)
         if self._outgoing and room > 0 and self._sealer is not None:
             batch = self._outgoing[:room]

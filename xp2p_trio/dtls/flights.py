@@ -71,7 +71,7 @@ class FlightWriter:
         self._offset = 0
 
     def build_datagram(self, sealers: Mapping[int, PlaintextSealer | Sealer], size: int) -> bytes:
-        """The next datagram, with as many records in it as fit into `size` bytes."""
+        """The next datagram, with as many records in it as fit into `size` bytes; empty if the key is used up."""
         records: list[bytes] = []
         room = size
         while self._index < len(self.flight):
@@ -81,7 +81,7 @@ class FlightWriter:
             if message is None:
                 if room < len(CHANGE_CIPHER_SPEC):
                     break
-                [record] = sealer.seal(ContentType.CHANGE_CIPHER_SPEC, (CHANGE_CIPHER_SPEC,))
+                sealed = sealer.seal(ContentType.CHANGE_CIPHER_SPEC, (CHANGE_CIPHER_SPEC,))
                 room -= len(CHANGE_CIPHER_SPEC)
                 self._index += 1
             else:
@@ -89,13 +89,16 @@ class FlightWriter:
                 fitting = min(left, room - HANDSHAKE_HEADER_SIZE)
                 if fitting < min(left, _SMALLEST_FRAGMENT):
                     break
-                [record] = sealer.seal(ContentType.HANDSHAKE, (encode_fragment(message, self._offset, fitting),))
+                sealed = sealer.seal(ContentType.HANDSHAKE, (encode_fragment(message, self._offset, fitting),))
+                if not sealed:  # the key is used up
+                    self.begin(())
+                    break
                 room -= HANDSHAKE_HEADER_SIZE + fitting
                 self._offset += fitting
                 if fitting == left:
                     self._index += 1
                     self._offset = 0
-            records.append(record)
+            records += sealed
         return b"".join(records)
 
 
