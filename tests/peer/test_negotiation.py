@@ -280,3 +280,18 @@ def test_a_section_without_a_mid_is_named_by_its_index(alice, bob):
     bob.add_local_address(("192.0.2.2", 4000), 0.0)
     [found] = [event.candidate for event in bob.take_events() if isinstance(event, LocalCandidateFound)]
     assert (found.sdp_mid, found.sdp_mline_index) == (None, 0)
+
+
+def test_a_mid_that_cannot_be_repeated_is_told_at_once(bob, alice):
+    offer = behind_audio(alice.create_offer()).sdp.replace("a=mid:audio", "a=mid:a b")
+    with pytest.raises(SdpError, match="mid"):
+        bob.set_remote_description(SessionDescription("offer", offer), 0.0)
+    assert bob.signaling_state is SignalingState.STABLE
+
+
+@pytest.mark.parametrize("options", ["trickle ice2", "trickle", "ice2 renomination"])
+def test_an_answer_has_the_ice_options_of_the_offer(alice, bob, options):
+    offer = alice.create_offer().sdp.replace("trickle ice2", options)
+    bob.set_remote_description(SessionDescription("offer", offer), 0.0)
+    said = data_description(decode_session(bob.create_answer().sdp)).ice_options
+    assert said == tuple(option for option in options.split() if option != "renomination")

@@ -151,9 +151,11 @@ class Negotiator:
         local = self._describe()
         # RFC 8842 section 5.3: without a tls-id in the offer the answer has none
         tls_id = local.tls_id if offer.tls_id is not None else None
+        # RFC 9429 section 5.3.1: only options that the offer has
+        ice_options = tuple(option for option in local.ice_options if option in offer.ice_options)
         session = answer_session(
             self._remote.session,
-            attrs.evolve(local, setup=setup, tls_id=tls_id),
+            attrs.evolve(local, setup=setup, tls_id=tls_id, ice_options=ice_options),
             session_id=self._session_id,
             session_version=self._session_version + 1,
         )
@@ -306,4 +308,6 @@ class Negotiator:
 
 def _applied(kind: DescriptionType, sdp: str) -> _Applied:
     session = decode_session(sdp)
+    for section in session.media:
+        section_mid(section)  # an answer repeats it, also that of a section which it rejects
     return _Applied(kind, session, data_description(session))
