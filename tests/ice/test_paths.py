@@ -491,3 +491,26 @@ def test_a_lost_path_without_another_is_kept_until_consent_ends() -> None:
     world.run_for(7)
     assert world.right.count(PathRecovered) == 1
     world.assert_agreed()
+
+
+def test_a_lost_nomination_is_repeated_in_half_a_second_however_long_the_list() -> None:
+    world = World()
+    nominations: list[float] = []
+
+    def fate(number: int, source: Address, destination: Address, data: bytes) -> tuple[float, ...]:
+        if stun.decode_message(data).get(stun.UseCandidate) is None:
+            return (0.01,)
+        nominations.append(world.now)
+        return () if len(nominations) == 1 else (0.01,)
+
+    world.fate = fate
+    world.gather()
+    for n in range(60):
+        dead = Candidate(f"{n}", 1, "udp", 2**31 - 1 - n, f"203.0.113.{n + 1}", 9, CandidateType.HOST)
+        world.left.agent.add_remote_candidate(dead, world.now)
+    for end in world.ends:
+        world.tell_credentials(end)
+        world.tell_candidates(end)
+    world.run_for(3)
+    world.assert_agreed()
+    assert nominations[1] - nominations[0] == pytest.approx(0.5)

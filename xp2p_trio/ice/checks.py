@@ -181,7 +181,7 @@ def _start(session: Session, pair: Pair, now: float, *, use_candidate: bool, is_
     if is_consent:
         transaction = Transaction(transaction_id, request, max_requests=1, last_wait=CONSENT_EXPIRY / INITIAL_RTO)
     else:
-        transaction = Transaction(transaction_id, request, rto=_compute_rto(session))
+        transaction = Transaction(transaction_id, request, rto=_compute_rto(session, pair))
     check = Check(
         transaction,
         pair,
@@ -196,7 +196,9 @@ def _start(session: Session, pair: Pair, now: float, *, use_candidate: bool, is_
     session.next_transaction_at = now + MIN_PACING
 
 
-def _compute_rto(session: Session) -> float:
+def _compute_rto(session: Session, pair: Pair) -> float:
+    if pair.is_valid:  # over a path that works, as a nomination, nothing waits for the rest of the list
+        return INITIAL_RTO
     # RFC 8445 section 14.3 permits other formulas of at least 500 ms. Its own, with N and both counts multiplied, makes
     # RTOs of minutes; one round of the paced list is what it means to wait for.
     pairs = session.check_list.pairs.values()
