@@ -243,10 +243,10 @@ class TurnServer:
             attributes.append(Software(self._configuration.software))
         response = Message(kind, request.method, request.transaction_id, tuple(attributes))
         if found is None or found.key is None or self.faults.no_integrity:
-            self._put(path, encode_message(response))
+            self._put(path, encode_message(response, fingerprint=True))
         else:
             key = bytes(16) if self.faults.wrong_integrity else found.key
-            self._put(path, encode_message(response, key=key, algorithm=found.integrity))
+            self._put(path, encode_message(response, key=key, algorithm=found.integrity, fingerprint=True))
 
     def _allocate(self, request: Message, path: FiveTuple, username: str) -> _Answer:
         """RFC 8656 section 7.2; EVEN-PORT, RESERVATION-TOKEN and DONT-FRAGMENT are unknown attributes here."""

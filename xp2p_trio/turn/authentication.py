@@ -82,7 +82,8 @@ class Session:
         if self.offered is not None:
             extra += [self.offered, PasswordAlgorithm(self.algorithm)]
         signed = attrs.evolve(request, attributes=(*request.attributes, *extra))
-        return encode_message(signed, key=self.key, algorithm=self.integrity)
+        # With FINGERPRINT a damaged request is dropped; without, it would be taken for one with wrong credentials.
+        return encode_message(signed, key=self.key, algorithm=self.integrity, fingerprint=True)
 
     def verifies(self, response: Message) -> bool:
         """Whether a response carries integrity of the right kind, made with our key."""

@@ -342,7 +342,7 @@ class Requests:
         attempt.is_forged = False
         attempt.transaction = Transaction(
             transaction_id,
-            encode_message(message) if session is None else session.sign(message),
+            encode_message(message, fingerprint=True) if session is None else session.sign(message),
             rto=INITIAL_RTO if self._is_stream else self._rto,
             max_requests=1 if self._is_stream else MAX_REQUESTS,
             last_wait=STREAM_TIMEOUT / INITIAL_RTO if self._is_stream else LAST_WAIT,
