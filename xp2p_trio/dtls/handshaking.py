@@ -212,7 +212,8 @@ class Handshaking:
             return None
         match self._reassembler.add(fragment):
             case Disposition.STALE:
-                # The peer repeats itself. So do we, by our own timer; to answer each copy would multiply them.
+                # The peer repeats itself. So do we, by our own timer. RFC 6347 section 4.2.4 would answer each copy at
+                # once, which where both time out before the round trip is over multiplies them.
                 self._suspicion.stop()
                 return None
             case Disposition.REFUSED:
