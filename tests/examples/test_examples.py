@@ -28,6 +28,7 @@ PRINTED = {  # sorted, since two peers print in whichever order they come
         "bob ended: Closed(by_peer=True)",
         "echoed: hello from asyncio",
     ],
+    "behind_nats.py": ["both port-restricted: hello", "both symmetric: no path"],
     "blocking_loop.py": ["both ended", "echoed: hello from a loop"],
 }
 
