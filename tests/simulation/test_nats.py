@@ -306,3 +306,20 @@ def test_an_address_that_goes_and_comes_back(side: str) -> None:
     host.add_ip_address(ip_address)
     world.run(20.0)
     world.settle()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_an_address_that_is_exchanged_for_another_is_told_to_both(side: str) -> None:
+    """A telephone that leaves the house. Only the program around can restart ICE with the new address."""
+    network = internet(PORT_RESTRICTED_CONE, PORT_RESTRICTED_CONE)
+    network.nat("carrier", "203.0.113.3", behaviour=SYMMETRIC)
+    peers = peers_on(network)
+    peers.connect(timeout=5.0)
+    host = network.host(side)
+    host.add_ip_address("100.64.0.9", inside="carrier")
+    host.remove_ip_address(PRIVATE_IP)
+    peers.run(lambda: peers.alice.is_over and peers.bob.is_over, timeout=40.0)
+    for name in SIDES:
+        last = peers.events[name][-1]
+        assert isinstance(last, Failed)
+        assert last.failure.reason is Reason.CONSENT_EXPIRED
