@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sctp.evil import EvilPeer
 from tests.sctp.simulation import Simulation
 from xp2p_trio.sctp import Configuration, OutgoingMessage
 from xp2p_trio.sctp.wire import IMMEDIATE, ChunkType, decode_packet
@@ -29,6 +30,15 @@ def leaving(*sizes: int, limit: int = 50, configuration: Configuration | None = 
     while packets := simulation.ends[0].transmit(simulation.now, limit):
         flags += immediate(packets)
     return flags
+
+
+def warm() -> Simulation:
+    """A pair with a delay of 10 ms that has exchanged its first data."""
+    simulation = Simulation(delay=0.01).connect()
+    for end in (0, 1):
+        simulation.send(end, OutgoingMessage(1, 53, b"first"))
+    simulation.run(seconds=1.0)
+    return simulation
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
@@ -67,8 +77,7 @@ def test_the_last_lone_message_of_a_stream_before_its_reset() -> None:
 
 def test_the_acknowledgement_of_a_lone_message_rides_on_the_reply() -> None:
     """Two packets a round trip of request and reply."""
-    simulation = Simulation().connect()
-    simulation.run(seconds=1.0)
+    simulation = warm()
     before = sum(map(len, simulation.sent))
     for _ in range(50):
         for sender in (0, 1):
@@ -80,9 +89,16 @@ def test_the_acknowledgement_of_a_lone_message_rides_on_the_reply() -> None:
 
 
 def test_an_acknowledgement_waits_at_most_20_milliseconds() -> None:
-    simulation = Simulation(delay=0.01).connect()
-    simulation.run(seconds=1.0)
+    simulation = warm()
     simulation.send(0, OutgoingMessage(1, 53, b"lone"))
     started = simulation.now
     simulation.run(until=lambda: simulation.is_flushed)
     assert simulation.now - started == pytest.approx(0.04)
+
+
+def test_the_first_data_of_an_association_is_acknowledged_at_once() -> None:
+    """RFC 9260 section 5.1."""
+    peer = EvilPeer()
+    assert peer.chunk_types(peer.send(peer.data(0))) == [ChunkType.SACK]
+    assert peer.send(peer.data(1, ssn=1)) == []
+    assert peer.chunk_types(peer.send(peer.data(2, ssn=2))) == [ChunkType.SACK]

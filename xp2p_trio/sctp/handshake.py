@@ -229,7 +229,10 @@ def receive_cookie_echo(context: Context, value: bytes, verification_tag: int, n
     else:  # C, and what Table 12 does not show
         context.dropped_unexpected += 1
         return False
-    context.add_control(COOKIE_ACK)
+    assert context.block is not None
+    control = context.block.control
+    if COOKIE_ACK not in control:
+        control.insert(0, COOKIE_ACK)  # section 5.1, D: it comes first
     return True
 
 

@@ -60,6 +60,7 @@ def receive_packet(context: Context, packet: bytes, now: float) -> None:
     try:
         elements = decode_parameters(packet, COMMON_HEADER_SIZE)
     except DecodeError:
+        # Section 6.10 drops a partial chunk only; over DTLS nothing is cut on its way, so nothing of this is trusted.
         context.dropped_malformed += 1
         return
     if not _is_tag_right(context, tag, elements[0][0], len(elements)):

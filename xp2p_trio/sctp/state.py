@@ -41,12 +41,12 @@ _CONNECTED: Final = _ALWAYS | _WITH_PEER | _DATA | _FEEDBACK | {ChunkType.SHUTDO
 _ACCEPTED: Final[dict[State, set[ChunkType]]] = {
     State.CLOSED: _ALWAYS,
     State.COOKIE_WAIT: _ALWAYS | {ChunkType.ABORT, ChunkType.INIT_ACK},
-    # HEARTBEAT is answered from COOKIE-ECHOED on (section 8.3). A SACK may pass the COOKIE ACK on its way.
+    # HEARTBEAT is answered from COOKIE-ECHOED on (section 8.3).
     State.COOKIE_ECHOED: _ALWAYS | _WITH_PEER | {ChunkType.COOKIE_ACK, ChunkType.HEARTBEAT},
     State.ESTABLISHED: _CONNECTED,
     State.SHUTDOWN_PENDING: _CONNECTED,
     State.SHUTDOWN_SENT: _CONNECTED | {ChunkType.SHUTDOWN_ACK},
-    State.SHUTDOWN_RECEIVED: _CONNECTED,
+    State.SHUTDOWN_RECEIVED: _CONNECTED - _DATA,  # The peer had all its data acknowledged (section 6).
     State.SHUTDOWN_ACK_SENT: _ALWAYS
     | _WITH_PEER
     | {ChunkType.SHUTDOWN, ChunkType.SHUTDOWN_ACK, ChunkType.SHUTDOWN_COMPLETE},

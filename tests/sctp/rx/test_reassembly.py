@@ -120,3 +120,11 @@ def test_too_large_a_message_is_a_violation() -> None:
     assert not reassembly.violation
     reassembly.add(FIRST + 1, 0, 0, 0, 53, bytes(600))
     assert "1000" in reassembly.violation
+
+
+def test_fragments_of_an_unordered_message_may_have_any_stream_sequence_number() -> None:
+    """RFC 9260 section 6.6: the receiver ignores it."""
+    reassembly = Reassembly(1000)
+    for tsn, flags, ssn in ((1, BEGINNING | UNORDERED, 7), (3, ENDING | UNORDERED, 9), (2, UNORDERED, 8)):
+        reassembly.add(tsn, flags, 0, ssn, 51, b"x")
+    assert [message.data for message in reassembly.take()] == [b"xxx"]

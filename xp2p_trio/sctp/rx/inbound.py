@@ -143,7 +143,8 @@ class Inbound:
 
     def end_of_packets(self, count: int) -> None:
         """Note that packets with DATA are done; every second one is acknowledged (RFC 9260 section 6.2)."""
-        self._has_data = True
+        if not self._has_data:
+            self._has_data = self.sack_due = True  # section 5.1: the first DATA chunk is acknowledged at once
         self._unacknowledged_packets += count
         if self._unacknowledged_packets >= _PACKETS_PER_SACK or self.quick_packets:
             self.sack_due = True

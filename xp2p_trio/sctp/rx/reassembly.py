@@ -102,6 +102,8 @@ class Reassembly:
                 return
             self._complete(stream_id, ssn, Message(stream_id, ppid, payload), charge, flags & UNORDERED, tsn)
             return
+        if flags & UNORDERED:
+            ssn = 0  # section 6.6: the sender may put in anything
         run = self._hot
         if (
             run is not None

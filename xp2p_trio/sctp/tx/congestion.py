@@ -11,7 +11,8 @@ _SLOW_START_PACKETS: Final = 64
 """Most growth for one SACK in slow start, in packets: the L of section 7.2.1.
 
 A receiver that answers a batch of datagrams with one SACK would hold a sender with L = 1 to one packet a batch. Growth
-counts bytes, so that splitting acknowledgements gains nothing.
+counts bytes, so that splitting acknowledgements gains nothing. For the same reason there is no Max.Burst (section 6.1,
+D): four packets a SACK would be four packets a batch.
 """
 
 
