@@ -21,11 +21,11 @@ from xp2p_trio.sansio import Address, Burst, Layer
 MAX_BURST: Final = 64
 """Datagrams that the core builds at a time: as many as the kernel takes in one call (UDP_MAX_SEGMENTS)."""
 
-MAX_LINGER: Final = 32
-"""Turns of the scheduler that the pump waits for more to send, while there is more at each of them."""
-
 ENOUGH: Final = 64 * 1024
-"""Bytes after which the pump waits no longer: a burst is full."""
+"""Bytes after which the pump waits for no more to send: a burst is full."""
+
+WAKE_CHARGE: Final = 1024
+"""What a wake counts beside its bytes, so that the pump waits for so many small messages and no longer."""
 
 BLOCKED_PATIENCE: Final = 0.5
 """Seconds that datagrams wait for a socket whose buffer is full and stays so; then they are lost, as UDP loses them."""
@@ -60,10 +60,9 @@ class Engine:
         self._blocked: dict[Address, list[Burst]] = {}
         self._woken = trio.Event()
         self._pump_deadline = math.inf
-        self._sends = 0
         self._is_lingering = False
         self._is_answer_expected = False
-        self._waiting_size = 0
+        self._waiting = 0
         self._is_over = False
 
     @property
@@ -94,8 +93,7 @@ class Engine:
     @trio.lowlevel.enable_ki_protection
     def wake(self, size: int = 0) -> None:
         """The core has something to send, of about this many bytes; the pump will look soon."""
-        self._sends += 1
-        self._waiting_size += size
+        self._waiting += WAKE_CHARGE + size
         if self._is_answer_expected and not self._is_lingering:
             self._is_answer_expected = False
             self.flush()
@@ -112,7 +110,7 @@ class Engine:
         if self._is_over:
             return
         now = trio.current_time()
-        self._waiting_size = 0
+        self._waiting = 0
         while not self._is_stalled() and (bursts := self._core.transmit(now, MAX_BURST)):
             for burst in bursts:
                 self._transmit(burst)
@@ -207,26 +205,23 @@ class Engine:
         while not self._is_over:
             self.flush()
             self._pump_deadline = self._core.next_timeout()
-            seen = self._sends
             with trio.move_on_at(self._pump_deadline):
                 await self._woken.wait()
             self._pump_deadline = -math.inf
             self._woken = trio.Event()
-            await self._linger(seen)
+            if self._waiting:
+                await self._linger()
             now = trio.current_time()
             if now >= self._core.next_timeout():
                 self._core.handle_timeout(now)
 
-    async def _linger(self, seen: int) -> None:
+    async def _linger(self) -> None:
         """Let the program put more messages beside the first: they will share packets."""
-        if self._sends == seen:
-            return
         self._is_lingering = True
-        turns = quiet_turns = 0
+        quiet_turns = 0
         # A task that sends in every turn may have its turn before ours and, the next time, behind it.
-        while turns < MAX_LINGER and quiet_turns < 2 and self._waiting_size < ENOUGH:
-            seen = self._sends
+        while quiet_turns < 2 and self._waiting < ENOUGH:
+            seen = self._waiting
             await trio.lowlevel.checkpoint()
-            turns += 1
-            quiet_turns = quiet_turns + 1 if self._sends == seen else 0
+            quiet_turns = quiet_turns + 1 if self._waiting == seen else 0
         self._is_lingering = False
