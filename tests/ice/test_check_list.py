@@ -102,6 +102,20 @@ def test_completion_drops_what_was_not_checked() -> None:
     assert check_list.take() is None
 
 
+def test_completion_keeps_what_works_and_is_being_asked_again() -> None:
+    check_list = CheckList(10)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 3)]
+    for pair in pairs:
+        check_list.add(pair)
+        pair.valid_local = pair.local.candidate
+        check_list.succeed(pair)
+        check_list.trigger(pair)
+    check_list.succeed(pairs[0])
+    check_list.complete()
+    assert list(check_list.pairs.values()) == pairs
+    assert check_list.take() is pairs[1]
+
+
 def test_priorities_follow_the_role() -> None:
     check_list = CheckList(10)
     pair = make_pair(1, "a", 30)

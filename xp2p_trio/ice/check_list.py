@@ -91,7 +91,7 @@ class CheckList:
     def complete(self) -> None:
         """A pair is nominated: drop what has not been checked (RFC 8445 section 8.1.2)."""
         self.is_completed = True
-        self.triggered = deque(pair for pair in self.triggered if pair.nominate_on_success)
+        self.triggered = deque(pair for pair in self.triggered if pair.nominate_on_success or pair.is_valid)
         self.pairs = {
             path: pair
             for path, pair in self.pairs.items()

@@ -188,6 +188,9 @@ def _make_local(
 def _pair_up(session: Session, local: LocalCandidate, remote: Candidate) -> None:
     if session.check_list.is_completed or (local.base, remote.address) in session.check_list.pairs:
         return
+    # Two homes may use the same private addresses; a check from there would come back to ourselves.
+    if local.base == remote.address:
+        return
     ours, theirs = local.candidate.host, remote.host
     # Same family, and IPv6 link-local only with its like (RFC 8445 section 6.1.2.2).
     if is_ipv6(ours) != is_ipv6(theirs) or is_ipv6_link_local(ours) != is_ipv6_link_local(theirs):
