@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Sequence
 
 import pytest
 
-from tests.dtls.duo import Duo, Fate
+from tests.dtls.duo import LATENCY, Duo, Fate
 from xp2p_trio import dtls
 
 SMALL = dtls.Configuration(max_datagram_size=256)
@@ -141,6 +142,26 @@ def test_path_that_carries_small_datagrams_only() -> None:
         return [(0.0, datagram)] if len(datagram) <= 300 else []
 
     completes(dtls.Configuration(), fate)
+
+
+@pytest.mark.parametrize(("round_trip", "loss", "most"), [(0.6, 0.0, 16), (0.6, 0.3, 40), (0.1, 0.3, 40)])
+def test_slow_and_lossy_path(round_trip: float, loss: float, most: int) -> None:
+    """99 of 100 complete within half a minute, and the number of datagrams has a bound."""
+    completed = 0
+    for seed in range(100):
+        generator = random.Random(seed)
+
+        def fate(
+            index: int, from_client: bool, datagram: bytes, generator: random.Random = generator
+        ) -> Sequence[tuple[float, bytes]]:
+            return [] if generator.random() < loss else [(round_trip / 2 - LATENCY, datagram)]
+
+        duo = Duo(fate=fate)
+        duo.begin()
+        duo.run(lambda duo=duo: duo.is_connected, seconds=30.0)
+        completed += duo.is_connected
+        assert len(duo.sent) <= most
+    assert completed >= 99
 
 
 def test_first_flight_before_the_server_begins() -> None:

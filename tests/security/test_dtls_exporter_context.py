@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dtls.duo import Duo
+from tests.dtls.duo import Duo, connected
 from xp2p_trio import dtls
 from xp2p_trio.errors import InvalidArgument, InvalidState
 
@@ -47,3 +47,9 @@ def test_bad_arguments(label: str, context: bytes | None, length: int) -> None:
     end = Duo().connect().client
     with pytest.raises(InvalidArgument):
         end.export_keying_material(label, context, length)
+
+
+@pytest.mark.parametrize("label", ["client finished", "server finished", "master secret", "key expansion"])
+def test_labels_of_tls_itself(label: str) -> None:
+    with pytest.raises(InvalidArgument, match=label):
+        connected().client.export_keying_material(label, None, 8)

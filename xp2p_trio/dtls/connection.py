@@ -20,7 +20,7 @@ from xp2p_trio.dtls.events import Event, HandshakeCompleted
 from xp2p_trio.dtls.fingerprint import Fingerprint, strongest_fingerprints
 from xp2p_trio.dtls.handshake12 import PROTECTED_EPOCH, Party, Refusal, Session
 from xp2p_trio.dtls.handshaking import Handshaking
-from xp2p_trio.dtls.key_schedule12 import ConnectionSecrets
+from xp2p_trio.dtls.key_schedule12 import RESERVED_LABELS, ConnectionSecrets
 from xp2p_trio.dtls.parameters import CipherSuite, ContentType, NamedGroup, Role, SrtpProfile, Version
 from xp2p_trio.dtls.protection import Opener, Sealer
 from xp2p_trio.dtls.record import (
@@ -187,12 +187,14 @@ class Connection:
 
         Raises:
             InvalidState: the connection is not connected.
-            InvalidArgument: the label is not ASCII, or a length is out of range.
+            InvalidArgument: the label is not ASCII or is one of TLS itself, or a length is out of range.
         """
         if self._state is not State.CONNECTED or self._secrets is None:
             raise InvalidState(f"there is no key material in state {self._state.name}; wait for HandshakeCompleted")
         if not label.isascii() or not label:
             raise InvalidArgument(f"label {label!r} is not ASCII text")
+        if label in RESERVED_LABELS:
+            raise InvalidArgument(f"label {label!r} is one that TLS uses itself")
         if length < 0 or (context is not None and len(context) > 0xFFFF):
             raise InvalidArgument("length is negative, or context longer than 65535 bytes")
         return self._secrets.export(label, context, length)

@@ -194,8 +194,8 @@ class Handshaking:
         is_stale = fragment.message_seq < self._reassembler.next_message_seq
         if self.session is not None:
             # Established: the peer's Finished once more means that it misses ours (RFC 6347 section 4.2.4). Anything
-            # else would negotiate anew, which we never do. RFC 5246 section 7.4.1.1 permits silence; some peers take
-            # the warning no_renegotiation for the end.
+            # else would negotiate anew, which we never do. RFC 8827 section 6.5 asks for the alert no_renegotiation
+            # here, RFC 5246 section 7.4.1.1 permits silence: OpenSSL takes that alert for the end, and else goes on.
             if is_stale and fragment.handshake_type == HandshakeType.FINISHED:
                 self._repeat_last_flight(now)
             else:

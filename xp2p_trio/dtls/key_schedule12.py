@@ -17,6 +17,10 @@ from xp2p_trio.dtls.parameters import CipherSuite
 
 MASTER_SECRET_SIZE = 48
 VERIFY_DATA_SIZE = 12
+RESERVED_LABELS = frozenset(
+    ("client finished", "server finished", "master secret", "extended master secret", "key expansion")
+)
+"""Labels of the PRF that no exporter may use (RFC 5705 section 6, RFC 7627 section 6)."""
 
 _Cipher: TypeAlias = type[AESGCM | ChaCha20Poly1305]
 

@@ -103,6 +103,9 @@ class Sealer:
 class PlaintextSealer:
     """Frames the records of epoch 0, which have no keys yet.
 
+    Its numbers only rise. RFC 6347 section 4.2.1 lets a server copy the one of ClientHello, for the sake of servers
+    that keep no state; here each connection keeps its own, so that none comes twice either.
+
     Attributes:
         epoch: always 0.
         sequence_number: of the next record.

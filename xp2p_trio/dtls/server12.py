@@ -216,6 +216,8 @@ class ServerHandshake12(Machine12[ServerState]):
         group = next((group for group in configuration.groups if group in groups), None)
         if group is None:
             return _no_common("group")
+        # RFC 8422 section 5.1.1 would also look for the curve of our certificate among the groups. It is asked for by
+        # signature_algorithms alone, as RFC 8446 section 4.2.7 has it, which no client of today contradicts.
         offered_schemes = extensions.get(ExtensionType.SIGNATURE_ALGORITHMS)
         # RFC 5246 section 7.4.1.4.1: a client without it takes SHA-1 only.
         schemes = () if offered_schemes is None else decode_integer_list(offered_schemes, 2, 2)
