@@ -119,6 +119,20 @@ def test_peers_connect_or_say_why_not(alice: str, bob: str) -> None:
     world.settle()
 
 
+def test_equal_private_addresses_do_not_spoil_the_diagnosis() -> None:
+    """The peer's host candidate is our own socket then, and a check to it would come back to us."""
+    network = internet(SYMMETRIC, SYMMETRIC)
+    agents = Agents(network)
+    assert not agents.connects()
+    for name in SIDES:
+        agent = agents.agents[name]
+        assert agent.local_candidates[0].address == (PRIVATE_IP, 49152) == agent.remote_candidates[0].address
+        assert agent.statistics.stun_unauthenticated == 0
+        last = agents.events[name][-1]
+        assert isinstance(last, Failed)
+        assert "both sides are behind a NAT that needs a relay (TURN)" in last.failure.detail
+
+
 # Several boxes in a row.
 
 

@@ -188,7 +188,7 @@ def _make_local(
 def _pair_up(session: Session, local: LocalCandidate, remote: Candidate) -> None:
     if session.check_list.is_completed or (local.base, remote.address) in session.check_list.pairs:
         return
-    # Two homes may use the same private addresses; a check from there would come back to ourselves.
+    # Two homes may use the same private addresses; a check to it would come back to us.
     if local.base == remote.address:
         return
     ours, theirs = local.candidate.host, remote.host

@@ -84,7 +84,7 @@ class MappingTable:
         key = internal, _part(self._mapping, remote)
         mapping = self._by_key.get(key)
         if mapping is None or self._is_over(mapping, now):
-            external = self._allocate(internal, lambda address: self._is_free(address, now))
+            external = self._allocate(internal, lambda address: not self.is_mapped(address, now))
             if external is None:
                 return None
             mapping = self._by_key[key] = self._by_external[external] = Mapping(key, external)
@@ -121,10 +121,6 @@ class MappingTable:
         self._by_key.clear()
         self._by_external.clear()
         return external
-
-    def _is_free(self, external: Address, now: float) -> bool:
-        mapping = self._by_external.get(external)
-        return mapping is None or self._is_over(mapping, now)
 
     def _is_over(self, mapping: Mapping, now: float) -> bool:
         if now < mapping.refreshed_at + self._timeout:
