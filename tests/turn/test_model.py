@@ -91,6 +91,7 @@ class Machine(RuleBasedStateMachine):
         self.wanted: set[str] = set()
         self.bound: set[Address] = set()
         self.granted: set[str] = set()
+        self.held: set[Address] = set()
         self.noted = 0
         self.world.client.start(0.0)
         self.world.run(1.0)
@@ -112,6 +113,7 @@ class Machine(RuleBasedStateMachine):
         """Take down what was granted since the last time."""
         news, self.noted = self.world.events[self.noted :], len(self.world.events)
         self.granted |= {event.host for event in news if isinstance(event, turn.PermissionCreated)}
+        self.held |= {event.peer for event in news if isinstance(event, turn.ChannelBound)}
 
     def payload(self) -> bytes:
         self.counter += 1
@@ -128,6 +130,7 @@ class Machine(RuleBasedStateMachine):
     def remove(self, peer: Address) -> None:
         self.note()
         self.granted.discard(peer[0])
+        self.held = {other for other in self.held if other[0] != peer[0]}
         self.client.remove_permissions([peer[0]], self.world.now)
         self.wanted.discard(peer[0])
         self.bound = {other for other in self.bound if other[0] != peer[0]}
@@ -157,14 +160,27 @@ class Machine(RuleBasedStateMachine):
     def live(self, seconds: float) -> None:
         self.world.run(seconds)
 
-    @rule(seconds=st.floats(0.0, LEAP))
-    def leap(self, seconds: float) -> None:
-        self.world.leap(seconds)
-        self.world.run(5.0)
+    @rule(seconds=st.one_of(st.just(LEAP), st.floats(0.0, LEAP)), times=st.integers(1, 8))
+    def leap(self, seconds: float, times: int) -> None:
+        """Nobody runs for a while; what was promised still holds at the very end of it."""
+        for _ in range(times):
+            self.world.leap(seconds)
+            self.nothing_lapses_on_a_network_that_answers()
+            self.world.run(1.0)
+
+    @precondition(lambda self: self.is_alive)
+    @rule(seconds=st.sampled_from([1.0, 299.0, 301.0, 599.0, 601.0]), peer=st.sampled_from(PEERS))
+    def oversleep(self, seconds: float, peer: Address) -> None:
+        """The program hangs, and the first it does is to send."""
+        self.was_bad = True
+        self.world.now += seconds
+        self.send([peer])
+        self.world.shuttle()
+        self.world.run(1.0)
 
     @precondition(lambda self: self.is_good)
     @rule(
-        loss=st.sampled_from([0.0, 0.1, 0.3]),
+        loss=st.sampled_from([0.0, 0.1, 0.3, 1.0]),
         duplicate=st.sampled_from([0.0, 0.3]),
         reorder=st.sampled_from([0.0, 0.5]),
         corrupt=st.sampled_from([0.0, 0.1]),
@@ -206,7 +222,9 @@ class Machine(RuleBasedStateMachine):
             assert not [event for event in self.world.events if isinstance(event, Failed)]
             self.note()
             if self.is_alive:
-                assert all(self.on_server.may_relay(host, self.world.now) for host in self.granted)
+                now = self.world.now
+                assert all(self.on_server.may_relay(host, now) for host in self.granted)
+                assert all(self.on_server.channel_of(peer, now) is not None for peer in self.held)
 
     @invariant()
     def data_is_true(self) -> None:

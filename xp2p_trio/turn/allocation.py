@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final, final
+from typing import final
 
 from xp2p_trio.errors import DecodeError, InvalidArgument, InvalidState
 from xp2p_trio.sansio import Address, Burst, RandomBytes
@@ -16,9 +16,6 @@ from xp2p_trio.turn.events import ChannelDenied, Event, PermissionDenied
 from xp2p_trio.turn.relay import Relay
 from xp2p_trio.turn.state import State
 from xp2p_trio.turn.statistics import Counters, Statistics
-
-_FIRST_CHANNEL_BYTE: Final = 64
-_LAST_CHANNEL_BYTE: Final = 79  # RFC 7983 section 7
 
 
 @final
@@ -193,16 +190,17 @@ class Allocation:
             self._counters.datagrams_ignored += len(batch.datagrams)
             return
         control.lapse(now)
-        ignored = 0
-        for datagram in batch.datagrams:
-            # Asked anew for each: an answer may redirect or end the allocation.
+        datagrams = batch.datagrams
+        position, end = 0, len(datagrams)
+        while position < end:
+            # Asked again after each message: it may redirect or end the allocation.
             if batch.remote != control.server or batch.local != self._local or control.has_ended:
-                ignored += 1
-            elif datagram and _FIRST_CHANNEL_BYTE <= datagram[0] <= _LAST_CHANNEL_BYTE:
-                ignored += not relay.receive_channel_data(datagram)
-            else:
-                ignored += not self._receive_message(datagram, now)
-        self._counters.datagrams_ignored += ignored
+                self._counters.datagrams_ignored += end - position
+                return
+            position = relay.receive_channel_data(datagrams, position)
+            if position < end:
+                self._receive_message(datagrams[position], now)
+                position += 1
 
     def handle_timeout(self, now: float) -> None:
         """Act on the timers that are due."""
@@ -269,18 +267,19 @@ class Allocation:
         permissions.want(host, now)
         return True
 
-    def _receive_message(self, datagram: bytes, now: float) -> bool:
+    def _receive_message(self, datagram: bytes, now: float) -> None:
         try:
             message = decode_message(datagram)
         except DecodeError:
-            return False
+            self._counters.datagrams_ignored += 1
+            return
         match message.message_class:
             case MessageClass.SUCCESS_RESPONSE | MessageClass.ERROR_RESPONSE:
-                self._control.receive(message, now)  # which counts by itself
-                return True
+                self._control.receive(message, now)
             case MessageClass.INDICATION if message.method == Method.DATA:
-                return self._relay.receive_data_indication(message)
-        return False
+                self._relay.receive_data_indication(message)
+            case _:
+                self._counters.datagrams_ignored += 1
 
     def _on_permissions(self) -> None:
         if self._control.has_ended:

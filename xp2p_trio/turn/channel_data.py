@@ -24,6 +24,10 @@ FIRST_CHANNEL: Final = 0x4000
 LAST_CHANNEL: Final = 0x4FFF
 """RFC 8656 section 12, Table 2."""
 
+FIRST_BYTE: Final = 64
+LAST_BYTE: Final = 79
+"""RFC 7983 section 7."""
+
 HEADER: Final = Struct("!HH")
 
 

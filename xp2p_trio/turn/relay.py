@@ -18,7 +18,7 @@ from xp2p_trio.stun import (
     encode_message,
 )
 from xp2p_trio.turn.addresses import canonical_address
-from xp2p_trio.turn.channel_data import HEADER, HEADER_SIZE
+from xp2p_trio.turn.channel_data import FIRST_BYTE, HEADER, HEADER_SIZE, LAST_BYTE
 from xp2p_trio.turn.channels import Channels
 from xp2p_trio.turn.permissions import Permissions
 from xp2p_trio.turn.statistics import Counters
@@ -115,29 +115,49 @@ class Relay:
         self._counters.bytes_sent += size
         return messages
 
-    def receive_channel_data(self, message: bytes) -> bool:
-        """Take a datagram with the checks of `decode_channel_data`, but without its call. Returns whether it counts."""
-        if len(message) < HEADER_SIZE:
-            return False
-        number, length = HEADER.unpack_from(message)
-        peer = self._channels.peers.get(number)
-        excess = len(message) - HEADER_SIZE - length
-        if peer is None or not 0 <= excess <= 3:
-            return False
-        self._deliver(peer, message[HEADER_SIZE : HEADER_SIZE + length])
-        return True
+    def receive_channel_data(self, datagrams: Sequence[bytes], start: int) -> int:
+        """Take ChannelData from `start` on, checked as `decode_channel_data` does. Returns where something else is."""
+        peers, received, unpack = self._channels.peers, self._received, HEADER.unpack_from
+        count = size = ignored = 0
+        room = MAX_QUEUED_DATAGRAMS - len(received)
+        position, end = start, len(datagrams)
+        while position < end:
+            message = datagrams[position]
+            if not message or not FIRST_BYTE <= message[0] <= LAST_BYTE:
+                break
+            position += 1
+            length = len(message) - HEADER_SIZE
+            if length < 0:
+                ignored += 1
+                continue
+            number, claimed = unpack(message)
+            peer = peers.get(number)
+            if peer is None or not 0 <= length - claimed <= 3:
+                ignored += 1
+            elif count == room:
+                self._counters.datagrams_unread += 1
+            else:
+                received.append((peer, message[HEADER_SIZE : HEADER_SIZE + claimed]))
+                count += 1
+                size += claimed
+        self._counters.datagrams_ignored += ignored
+        self._counters.datagrams_received += count
+        self._counters.bytes_received += size
+        return position
 
-    def receive_data_indication(self, indication: Message) -> bool:
-        """Take a Data indication (RFC 8656 section 11.4). Returns whether it counts."""
+    def receive_data_indication(self, indication: Message) -> None:
+        """Take a Data indication (RFC 8656 section 11.4)."""
         peer_attribute, data = indication.get(XorPeerAddress), indication.get(Data)
-        if peer_attribute is None or data is None or indication.unknown_required:
-            return False
-        peer = canonical_address(peer_attribute.address)
+        peer = None if peer_attribute is None else canonical_address(peer_attribute.address)
         # A host that we asked for: the server may have installed it before its response reaches us.
-        if peer is None or peer[0] not in self._permissions.wanted:
-            return False
-        self._deliver(peer, data.data)
-        return True
+        if peer is None or peer[0] not in self._permissions.wanted or data is None or indication.unknown_required:
+            self._counters.datagrams_ignored += 1
+        elif len(self._received) >= MAX_QUEUED_DATAGRAMS:
+            self._counters.datagrams_unread += 1
+        else:
+            self._received.append((peer, data.data))
+            self._counters.datagrams_received += 1
+            self._counters.bytes_received += len(data.data)
 
     def take_received(self) -> list[tuple[Address, bytes]]:
         """Drain what came."""
@@ -149,14 +169,6 @@ class Relay:
         self._counters.datagrams_unsent += len(self._outgoing) + len(self._parked)
         self._outgoing.clear()
         self._parked.clear()
-
-    def _deliver(self, peer: Address, data: bytes) -> None:
-        if len(self._received) >= MAX_QUEUED_DATAGRAMS:
-            self._counters.datagrams_unread += 1
-            return
-        self._received.append((peer, data))
-        self._counters.datagrams_received += 1
-        self._counters.bytes_received += len(data)
 
     def _park(self, item: tuple[Address, bytes]) -> None:
         """Off the fast path: another spelling of the address, or a host without permission."""

@@ -32,9 +32,11 @@ from xp2p_trio.turn.authentication import Authentication, Challenge, Session
 from xp2p_trio.turn.configuration import DEFAULT_LIFETIME, AddressFamily, Configuration
 from xp2p_trio.turn.statistics import Counters
 
-MAX_IN_FLIGHT: Final = 3
+MAX_IN_FLIGHT: Final = 2
+MAX_STARTS: Final = 3
 REFUSAL_WINDOW: Final = 1.0
-"""Seconds after a refusal in which at most `MAX_IN_FLIGHT` transactions start: three refused ones a second at most."""
+"""While the last answer was a refusal, at most three transactions start within these seconds: the two that were under
+way, and one that tries again at once. When that one succeeds, the rest follow."""
 
 STREAM_TIMEOUT: Final = 39.5
 """Ti of RFC 8489 section 6.2.2."""
@@ -202,7 +204,7 @@ class Requests:
         self._counters = counters
         self._waiting: deque[_Attempt] = deque()
         self._in_flight: dict[bytes, _Attempt] = {}
-        self._starts: deque[float] = deque(maxlen=MAX_IN_FLIGHT)
+        self._starts: deque[float] = deque(maxlen=MAX_STARTS)
         self._refused_at = -math.inf
 
     def add(self, request: Request) -> None:
@@ -284,6 +286,7 @@ class Requests:
             return None
         del self._in_flight[response.transaction_id]
         if error is None:
+            self._refused_at = -math.inf
             return Succeeded(attempt.request, response, transaction.first_sent)
         self._counters.requests_refused += 1
         if attempt.session is not None:  # the first challenge is no refusal
@@ -311,7 +314,9 @@ class Requests:
             attempt.unauthorized += 1
             is_last = attempt.unauthorized > 1
         if challenge is Challenge.RETRY and not is_last:
-            self._waiting.appendleft(attempt)
+            # First of all, but behind what is urgent.
+            is_behind = bool(self._waiting) and self._waiting[0].request.is_urgent and not attempt.request.is_urgent
+            self._waiting.insert(int(is_behind), attempt)
             return None
         reason = error.reason if challenge in (Challenge.RETRY, Challenge.WRONG_CREDENTIALS) else challenge.value
         return Refused(attempt.request, error.code, reason, self.realm, response, challenge)
@@ -323,7 +328,7 @@ class Requests:
             self._waiting.append(attempt)
 
     def _held_until(self) -> float:
-        if len(self._starts) < MAX_IN_FLIGHT:
+        if len(self._starts) < MAX_STARTS:
             return -math.inf
         if len(self._in_flight) >= MAX_IN_FLIGHT and self._waiting[0].request.is_urgent:
             return self._starts[0] + REFUSAL_WINDOW  # past those that wait for a server that is slow
