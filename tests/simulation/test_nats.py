@@ -119,6 +119,16 @@ def test_peers_connect_or_say_why_not(alice: str, bob: str) -> None:
     world.settle()
 
 
+def test_equal_seeds_give_equal_runs() -> None:
+    def trace_hash(seed: int) -> str:
+        network = internet(SYMMETRIC, RESTRICTED_CONE, seed=seed)
+        assert Agents(network).connects()
+        return network.trace_hash
+
+    assert trace_hash(1) == trace_hash(1)
+    assert trace_hash(1) != trace_hash(2)
+
+
 def test_equal_private_addresses_do_not_spoil_the_diagnosis() -> None:
     """The peer's host candidate is our own socket then, and a check to it would come back to us."""
     network = internet(SYMMETRIC, SYMMETRIC)
