@@ -95,7 +95,7 @@ class Network:
         Args:
             name: for links, and for `resolve`.
             ip_addresses: its addresses.
-            inside: the NAT or firewall that it stands behind; None is the Internet, or where it stands already.
+            inside: the NAT or firewall that it stands behind; None is the Internet.
 
         Raises:
             InvalidArgument: there is no such host or box, or the name or an address is taken.
