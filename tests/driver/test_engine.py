@@ -6,10 +6,10 @@ from collections import deque
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xp2p_trio.driver.engine import ENOUGH, Engine
+from xp2p_trio.driver.engine import ENOUGH, MAX_BURST, Engine
 from xp2p_trio.sansio import Burst
 
 HERE, THERE = ("192.0.2.1", 1), ("192.0.2.2", 2)
@@ -173,6 +173,7 @@ STEPS = st.lists(
 
 
 @settings(max_examples=200)
+@example([[("time", 1), ("arrive", 1)]], [([False], 0)], 1)
 @given(
     scripts=st.lists(STEPS, min_size=1, max_size=4),
     readers=st.lists(st.tuples(st.lists(st.booleans(), max_size=6), st.integers(0, 4)), max_size=3),
@@ -217,6 +218,36 @@ async def test_what_is_sent_in_a_row_leaves_in_one_burst():
         nursery.cancel_scope.cancel("enough was seen")
     assert sum(calls) == 20
     assert len(calls) <= 2
+
+
+async def test_an_acknowledgement_waits_for_no_answer_that_does_not_come():
+    rig = Rig()
+    async with trio.open_nursery() as nursery:
+        rig.engine.start(nursery)
+        rig.engine.bind(HERE)
+        nursery.start_soon(rig.read, [False, False], 0)
+        for count in (1, 2):
+            await trio.testing.wait_all_tasks_blocked()
+            rig.socket.arrive([MESSAGE])
+            await trio.testing.wait_all_tasks_blocked()
+            assert rig.socket.sent == [ACK] * count
+        nursery.cancel_scope.cancel("enough was seen")
+
+
+async def test_a_full_socket_holds_the_core_back_until_it_takes_more():
+    rig = Rig()
+    async with trio.open_nursery() as nursery:
+        rig.engine.start(nursery)
+        rig.engine.bind(HERE)
+        rig.socket.make_room(0)
+        for _ in range(500):
+            rig.send(1000)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(rig.core.queued) >= 500 - 2 * MAX_BURST
+        rig.socket.make_room(math.inf)
+        await trio.testing.wait_all_tasks_blocked()
+        assert rig.socket.sent == [MESSAGE] * 500
+        nursery.cancel_scope.cancel("enough was seen")
 
 
 @pytest.mark.parametrize("turns", range(8))
