@@ -47,3 +47,35 @@ def test_a_window_update_goes_out_when_the_reader_comes() -> None:
     assert peer.association.statistics.a_rwnd == 0
     peer.association.take_received()
     assert peer.chunk_types(peer.pull()) == [ChunkType.SACK]
+
+
+def test_a_shut_window_is_probed_after_an_rto_and_the_path_is_not_blamed() -> None:
+    """RFC 9260 section 6.1, A: the first probe leaves after one RTO; probes do not affect cwnd."""
+    peer = EvilPeer()
+    peer.association.send([OutgoingMessage(0, 53, bytes(50_000))], peer.now)
+    peer.pull()
+    assert peer.send(peer.sack(10, a_rwnd=0)) == []
+    cwnd = peer.association.statistics.cwnd
+    waits = []
+    for _ in range(4):
+        due = peer.association.next_timeout()
+        waits.append(round(due - peer.now, 3))
+        peer.now = due
+        peer.association.handle_timeout(peer.now)
+        assert peer.chunk_types(peer.pull()).count(ChunkType.DATA) == 1
+        peer.send(peer.sack(10, a_rwnd=0))
+    assert waits == [0.2, 0.4, 0.8, 1.6]
+    assert peer.association.statistics.cwnd == cwnd
+    answers = peer.send(peer.sack(10))
+    assert peer.chunk_types(answers).count(ChunkType.DATA) > 1
+
+
+def test_a_window_that_opens_in_time_loses_no_message() -> None:
+    simulation = Simulation(reads=(True, False)).connect()
+    simulation.send(0, *(OutgoingMessage(1, 53, bytes(60_000), max_retransmits=0) for _ in range(30)))
+    simulation.run(seconds=0.25)
+    assert simulation.ends[1].statistics.a_rwnd < 2000
+    simulation.reads[1] = True
+    simulation.collect(1)
+    simulation.run(until=lambda: simulation.is_flushed)
+    assert len(simulation.received[1]) == 30

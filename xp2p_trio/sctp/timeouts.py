@@ -62,7 +62,8 @@ def _handle_block_timeout(context: Context, block: ControlBlock, now: float) -> 
         block.outbound.handle_t3(now)
         # Retransmitted chunks give no measurement (Karn), so that a backed-off RTO would stay; a HEARTBEAT ends
         # that (RFC 9260 section 6.3.3).
-        context.add_control(block.heartbeat.measure(now))
+        if block.outbound.outstanding.chunks:
+            context.add_control(block.heartbeat.measure(now))
     if block.stream_reset.timer.expire(now) and block.stream_reset.handle_timeout(now):
         block.errors += 1
     if block.heartbeat.answer_timer.expire(now):

@@ -63,6 +63,7 @@ class Outbound:
         "_forward_tsn_due",
         "_forwarded_at",
         "_forwarded_tsn",
+        "_is_probe_due",
         "_is_probing",
         "_is_window_used",
         "_last_sent_at",
@@ -115,6 +116,7 @@ class Outbound:
         self._forward_tsn_due = False
         self._forwarded_tsn: int | None = None
         self._forwarded_at = -math.inf
+        self._is_probe_due = False
         self._is_probing = False
         self._is_window_used = False
         self._last_sent_at = -math.inf
@@ -205,7 +207,8 @@ class Outbound:
     def _fill_new(self, builder: PacketBuilder, now: float, is_ending: bool) -> None:
         queue = self.queue
         outstanding = self.outstanding
-        if not outstanding.chunks:
+        was_idle = not outstanding.chunks
+        if was_idle:
             self._decay(now)
         cwnd = self.congestion.cwnd
         records = outstanding.chunks
@@ -244,8 +247,12 @@ class Outbound:
             if left > room:
                 length = room
             if length > peer_rwnd:
-                # Section 6.1, A: nothing more fits, but one chunk may probe the window when nothing is in flight.
+                # Section 6.1, A: nothing more fits, but an RTO after the last flight one chunk probes the window.
                 if flight_size:
+                    break
+                if not self._is_probe_due:
+                    if not self.t3.is_running:
+                        self.t3.start(now + self.rto.rto)
                     break
                 self._is_probing = True
             stream = message.stream
@@ -297,6 +304,7 @@ class Outbound:
         self.peer_rwnd = max(0, peer_rwnd)
         self._is_window_used = is_window_used
         if tsn != first_tsn:
+            self._is_probe_due = False
             self.next_tsn = tsn
             self.sent_chunks += (tsn - first_tsn) & _MASK
             self._packet_number += len(packets) + 1
@@ -304,7 +312,7 @@ class Outbound:
             if self._timed_tsn is None:
                 self._timed_tsn = (tsn - 1) & _MASK
                 self._timed_at = now
-            if not self.t3.is_running:
+            if was_idle or not self.t3.is_running:
                 self.t3.start(now + self.rto.rto)  # section 6.3.2, R1
 
     def _decay(self, now: float) -> None:
@@ -398,11 +406,15 @@ class Outbound:
     # Time.
 
     def handle_t3(self, now: float) -> None:
-        """T3-rtx has expired (section 6.3.3)."""
+        """T3-rtx has expired (section 6.3.3), or the window has been shut for that long."""
+        self.rto.expired()  # E2
+        self._is_probe_due = not self.outstanding.flight_size
+        if not self.outstanding.chunks:
+            return
         self.timeouts += 1
         self.expirations += 1
-        self.rto.expired()  # E2
-        self.congestion.timed_out(now)  # E1
+        if not self._is_probing:  # which does not affect cwnd (section 6.1, A)
+            self.congestion.timed_out(now)  # E1
         self._recovery_exit = None
         self._fast_packet_due = False
         self.peer_rwnd += self.outstanding.flight_size  # section 6.2.1, C
