@@ -1,5 +1,7 @@
 """Data channels under trio: messages, back-pressure both ways, closing, errors. All on a simulated network."""
 
+import sys
+
 import pytest
 import trio
 import trio.testing
@@ -320,3 +322,33 @@ async def test_every_call_is_a_checkpoint(autojump_clock):
             await ours.aclose()
         with trio.testing.assert_checkpoints():
             await ours.aclose()
+
+
+async def test_readers_of_quiet_channels_cost_nothing(autojump_clock):
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    async def work_of_an_echo(ours, theirs):
+        nonlocal calls
+        calls = 0
+        sys.setprofile(count)
+        for _ in range(20):
+            await ours.send("there")
+            await theirs.receive()
+            await theirs.send("and back")
+            await ours.receive()
+        sys.setprofile(None)
+        return calls
+
+    async with connected_pair(link=LINK) as (alice, bob), trio.open_nursery() as nursery:
+        ours, theirs = await open_channel(alice, bob)
+        alone = await work_of_an_echo(ours, theirs)
+        for _ in range(200):
+            for quiet in await open_channel(alice, bob):
+                nursery.start_soon(quiet.receive)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await work_of_an_echo(ours, theirs) < 1.5 * alone
+        nursery.cancel_scope.cancel("enough was seen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import KeysView
 from typing import final
 
 from xp2p_trio.datachannel.channel import ChannelRecord
@@ -21,6 +22,11 @@ class Inbox:
         self._ready: dict[int, ChannelRecord] = {}
         self._serial = 0
         self.size = 0
+
+    @property
+    def channel_ids(self) -> KeysView[int]:
+        """The channels that have any, as a view that stays current."""
+        return self._ready.keys()
 
     def put(self, record: ChannelRecord, message: str | bytes, size: int) -> None:
         """Keep a message of so many bytes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from typing import Final, final
 
 from xp2p_trio.datachannel import ppid as ppids
@@ -214,6 +214,11 @@ class ChannelMux:
         """The stream that a channel holds; None before it has one, and when it is closed."""
         record = self._records.get(channel_id)
         return None if record is None or record.state is ChannelState.CLOSED else record.stream_id
+
+    @property
+    def unread_channels(self) -> KeysView[int]:
+        """The ids of the channels that have unread messages, as a view that stays current."""
+        return self._inbox.channel_ids
 
     @property
     def unread_size(self) -> int:

@@ -34,7 +34,10 @@ class Owner(Protocol):
         """Send now."""
 
     def watch(self, channel: DataChannel) -> None:
-        """Call `DataChannel.look` after each step, until it says that nobody waits."""
+        """Call `DataChannel.look` after each step, until it says that nobody waits to send."""
+
+    def watch_unread(self, channel_id: int, channel: DataChannel) -> None:
+        """Call `DataChannel.wake_readers` once the channel has an unread message."""
 
     def error(self) -> Exception | None:
         """Why the connection is over; None while it lives."""
@@ -244,7 +247,8 @@ class DataChannel(trio.abc.Channel[str | bytes]):
             await trio.lowlevel.cancel_shielded_checkpoint()
             return message
         while (message := self._take()) is None:
-            await self._park(self._readers)
+            self._owner.watch_unread(self._channel_id, self)
+            await self._readers.park()
         return message
 
     @trio.lowlevel.enable_ki_protection
@@ -294,9 +298,17 @@ class DataChannel(trio.abc.Channel[str | bytes]):
         """The channel, or the connection, has changed its state."""
         self.state.publish(self._record.state)
         self.look()
+        if self._record.state >= ChannelState.CLOSING or self._owner.error() is not None:
+            self.wake_readers()
+
+    def wake_readers(self) -> None:
+        """There is something to read, or there never will be."""
+        if self._readers:
+            self._readers.unpark_all()
+            self._owner.expect_answer()
 
     def look(self) -> bool:
-        """Wake the tasks that can go on; whether any still wait."""
+        """Wake the tasks that can go on sending; whether any still wait."""
         state = self._record.state
         if self._writers or self._flushers:
             ended = state >= ChannelState.CLOSING or self._owner.sending_error() is not None
@@ -304,12 +316,7 @@ class DataChannel(trio.abc.Channel[str | bytes]):
                 self._writers.unpark_all()
             if ended or not self._core.unacknowledged_amount(self._channel_id):
                 self._flushers.unpark_all()
-        if self._readers and (
-            self._record.messages_unread or state >= ChannelState.CLOSING or self._owner.error() is not None
-        ):
-            self._readers.unpark_all()
-            self._owner.expect_answer()
-        return bool(self._writers or self._readers or self._flushers)
+        return bool(self._writers or self._flushers)
 
     # --- inside
 

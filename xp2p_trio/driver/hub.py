@@ -59,6 +59,7 @@ class Hub:
         self.arrivals: Feed[int] = Feed(EVENT_CAPACITY)
         self._channels: dict[int, DataChannel] = {}
         self._watched: set[DataChannel] = set()
+        self._reading: dict[int, DataChannel] = {}
         self._last_word: Closed | Failed | None = None
         self._nursery: trio.Nursery | None = None
         self._is_describing = False
@@ -115,6 +116,10 @@ class Hub:
     def watch(self, channel: DataChannel) -> None:
         """Look at this channel after each step, until nobody waits on it."""
         self._watched.add(channel)
+
+    def watch_unread(self, channel_id: int, channel: DataChannel) -> None:
+        """Wake the readers of this channel once it has an unread message; a thousand that wait cost nothing."""
+        self._reading[channel_id] = channel
 
     def channel(self, channel_id: int) -> DataChannel:
         """The channel of this id."""
@@ -188,6 +193,9 @@ class Hub:
             for event in events:
                 self._dispatch(event)
                 self.events.put(event)
+        if self._reading:
+            for channel_id in self._reading.keys() & self.core.unread_channels:
+                self._reading.pop(channel_id).wake_readers()
         if self._watched:
             self._watched = {channel for channel in self._watched if channel.look()}
         if self._last_word is not None:
@@ -227,6 +235,7 @@ class Hub:
             case datachannel.ChannelClosed(channel_id):
                 self._channel_changed(channel_id)
                 self._channels.pop(channel_id, None)
+                self._reading.pop(channel_id, None)
             case Closed() | Failed():
                 self._end(event)
             case _:
@@ -245,6 +254,7 @@ class Hub:
         for channel in self._channels.values():
             channel.publish_state()
         self._channels.clear()
+        self._reading.clear()
 
     def _provide_addresses(self) -> None:
         """Answer `ice.AddressesRequested`, and every `ServerAddressRequested` that came with it."""

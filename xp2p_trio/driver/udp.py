@@ -85,6 +85,7 @@ class UdpSocket:
     Args:
         sock: a bound, non-blocking datagram socket, which this object owns from now on.
         offload: whether to use GSO and GRO where the kernel has them.
+        buffer: to receive into, 64 KiB at least; sockets of one thread may share it.
     """
 
     __slots__ = (
@@ -105,11 +106,11 @@ class UdpSocket:
         "_view",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, *, offload: bool = True) -> None:
+    def __init__(self, sock: socket.socket, *, offload: bool = True, buffer: bytearray | None = None) -> None:
         self._socket = sock
         host, port = sock.getsockname()[:2]
         self._address: Address = (str(ipaddress.ip_address(host)), port)
-        self._buffer = bytearray(_MAX_DATAGRAM_SIZE)
+        self._buffer = bytearray(_MAX_DATAGRAM_SIZE) if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._sources: dict[object, Address] = {}
         self._sockaddrs: dict[Address, Address | None] = {}
@@ -304,10 +305,11 @@ class SystemNetwork:
         offload: whether sockets use GSO and GRO where the kernel has them.
     """
 
-    __slots__ = ("_offload",)
+    __slots__ = ("_buffer", "_offload")
 
     def __init__(self, *, offload: bool = True) -> None:
         self._offload = offload
+        self._buffer = bytearray(_MAX_DATAGRAM_SIZE)
 
     def interfaces(self) -> Sequence[Interface]:
         """The addresses of this machine that work, best first."""
@@ -338,7 +340,7 @@ class SystemNetwork:
                 with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
             sock.bind((host, port))
-            return UdpSocket(sock, offload=self._offload)
+            return UdpSocket(sock, offload=self._offload, buffer=self._buffer)
         except OSError as error:
             sock.close()
             reason = f"cannot bind a UDP socket to {host} port {port}: {error.strerror}"

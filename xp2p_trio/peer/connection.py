@@ -11,7 +11,7 @@ in ^  bursts | out
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import KeysView, Sequence
 from typing import final
 
 from xp2p_trio import datachannel, dtls, ice, sctp
@@ -289,6 +289,11 @@ class Connection:
             InvalidArgument: there was never such a channel, or it was closed long ago.
         """
         return self._stack.channels.channel(channel_id)
+
+    @property
+    def unread_channels(self) -> KeysView[int]:
+        """The ids of the channels that have unread messages, as a view that stays current."""
+        return self._stack.channels.unread_channels
 
     def buffered_amount(self, channel_id: int) -> int:
         """Bytes that were accepted for a channel and have not yet left (the browser's `bufferedAmount`)."""
