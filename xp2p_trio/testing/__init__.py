@@ -49,6 +49,8 @@ from xp2p_trio.testing.serving import serve
 from xp2p_trio.testing.statistics import NetworkStatistics
 from xp2p_trio.testing.stun_server import StunServer
 from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
+from xp2p_trio.testing.turn_configuration import TurnFaults, TurnServerConfiguration
+from xp2p_trio.testing.turn_server import AllocationCreated, AllocationDeleted, TurnServer, TurnServerEvent
 
 __all__ = [
     "BLACK_HOLE",
@@ -58,6 +60,8 @@ __all__ = [
     "STATEFUL",
     "SYMMETRIC",
     "UDP_BLOCKED",
+    "AllocationCreated",
+    "AllocationDeleted",
     "AmplificationSpy",
     "BurstLoss",
     "ConsentSpy",
@@ -85,6 +89,10 @@ __all__ = [
     "StunServer",
     "TraceEntry",
     "Translated",
+    "TurnFaults",
+    "TurnServer",
+    "TurnServerConfiguration",
+    "TurnServerEvent",
     "VirtualTimeout",
     "connect_peers",
     "connected_pair",
