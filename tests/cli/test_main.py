@@ -60,6 +60,20 @@ def test_wrong_usage_is_2(capsys: pytest.CaptureFixture[str], arguments: list[st
     assert err.startswith("usage: xp2p-trio")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["demo", "-n", "x"], "'x' is not a whole number of at least 1"),
+        (["demo", "--size", "0"], "'0' is not a whole number of at least 1"),
+        (["demo", "--timeout", "soon"], "'soon' is not a number of seconds above 0"),
+        (["demo", "--timeout", "nan"], "'nan' is not a number of seconds above 0"),
+    ],
+)
+def test_wrong_numbers_are_named(capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str) -> None:
+    assert main(arguments) == 2
+    assert reason in capsys.readouterr().err
+
+
 NO_PATH = ConnectionFailed(Failure("ice", Reason.NO_PATH, "nothing answered"))
 REFUSED = ConnectionFailed(Failure("dtls", Reason.HANDSHAKE_REFUSED, "refused"))
 
