@@ -114,6 +114,7 @@ class Permissions:
             permission.expires = max(permission.expires, sent_at + PERMISSION_LIFETIME)
             permission.due = sent_at + REFRESH_AFTER
             permission.retry = FIRST_RETRY
+            permission.is_alone = False
         self._reckon()
         return new
 
