@@ -10,6 +10,9 @@ import pytest
 from xp2p_trio import stun, turn
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
+from xp2p_trio.testing.drive import drive
+from xp2p_trio.testing.link import Link
+from xp2p_trio.testing.nat import SYMMETRIC
 from xp2p_trio.testing.network import Network
 from xp2p_trio.testing.turn_configuration import TurnServerConfiguration
 from xp2p_trio.testing.turn_server import AllocationCreated, AllocationDeleted, TurnServer
@@ -203,7 +206,7 @@ def test_algorithms_that_do_not_fit(attributes: tuple[stun.Attribute, ...]) -> N
 
 def test_quota_and_capacity() -> None:
     asker = Asker(user_quota=2, capacity=3, users={"user": "password", "other": "secret"})
-    codes = []
+    codes: list[int] = []
     for username, password in [("user", "password")] * 3 + [("other", "secret")] * 2:
         asker.username, asker.password = username, password
         asker.client = ("192.0.2.1", 50000 + len(codes))
@@ -299,3 +302,40 @@ def test_configurations_that_cannot_work(choices: dict[str, Any]) -> None:
 def test_passwords_are_not_shown() -> None:
     configuration = TurnServerConfiguration(relay_hosts=["192.0.2.7"], users={"user": "geheim"})
     assert "geheim" not in repr(configuration)
+
+
+def test_two_clients_behind_nats_meet_on_the_relay() -> None:
+    network = Network(seed=5, link=Link(delay=0.02))
+    network.host("turn", SERVER[0])
+    layers: dict[str, Any] = {
+        "turn": TurnServer(TurnServerConfiguration(relay_hosts=[SERVER[0]]), network.random_bytes("turn"))
+    }
+    for name, inside, outside in (("alice", "10.0.0.1", "198.51.100.1"), ("bob", "10.0.1.1", "198.51.100.2")):
+        host = network.host(name, inside)
+        network.nat(f"nat of {name}", outside, behaviour=SYMMETRIC, inside=[name])
+        layers[name] = turn.Allocation(
+            SERVER,
+            host.address(),
+            turn.Credentials("user", "password"),
+            random_bytes=network.random_bytes(name),
+            configuration=turn.Configuration(),
+        )
+        layers[name].start(0.0)
+    relayed: dict[str, Address] = {}
+    ready: set[str] = set()
+
+    def on_events(name: str, events: list[Any], now: float) -> None:
+        for event in events:
+            if isinstance(event, turn.Allocated):
+                relayed[name] = event.relayed_address
+                assert event.mapped_address[0].startswith("198.51.100.")
+            elif isinstance(event, turn.ChannelBound):
+                ready.add(name)
+
+    now = drive(network, layers, until=lambda: len(relayed) == 2, on_events=on_events)
+    layers["alice"].bind_channel(relayed["bob"], now)
+    layers["bob"].bind_channel(relayed["alice"], now)
+    now = drive(network, layers, until=lambda: len(ready) == 2, on_events=on_events, now=now)
+    layers["alice"].send([(relayed["bob"], b"hello")], now)
+    drive(network, layers, now=now, timeout=1.0)
+    assert layers["bob"].take_received() == [(relayed["alice"], b"hello")]

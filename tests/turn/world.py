@@ -145,6 +145,7 @@ class World:
         self.client.start(self.now)
         self.run(1.0)
         (allocated,) = self.of(turn.Allocated)
+        assert isinstance(allocated, turn.Allocated)
         return allocated
 
     def permit(self, *hosts: str) -> None:
