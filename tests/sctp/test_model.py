@@ -141,9 +141,10 @@ class PairMachine(RuleBasedStateMachine):
             self.spies[number].look(self.simulation.sent[number])
             self.simulation.sent[number].clear()
             statistics = end.statistics
-            assert statistics.flight_size <= max(statistics.cwnd, 1176) + 10 * 1176 + PACKET_SIZE
+            # Since the last look the window may have been halved, and filled before that.
+            assert statistics.flight_size <= 2 * max(statistics.cwnd, 1176) + 10 * 1176 + PACKET_SIZE
             assert statistics.cwnd >= 1176
-            assert 0.2 <= statistics.rto <= 10.0
+            assert 0.4 <= statistics.rto <= 10.0
             assert statistics.received_size <= WINDOW * 1.25 + 1176
             assert statistics.a_rwnd == max(WINDOW - statistics.received_size, 0)
             assert end.unacknowledged_size == sum(end.unacknowledged_size_of(stream) for stream in range(4))

@@ -372,6 +372,6 @@ def test_a_short_round_trip_keeps_the_rto_above_its_floor() -> None:
     simulation.send(0, OutgoingMessage(0, 53, bytes(200_000)))
     simulation.run(until=lambda: simulation.is_flushed)
     statistics = simulation.ends[0].statistics
-    assert statistics.rto == 0.2
+    assert statistics.rto == 0.4
     assert statistics.srtt is not None
     assert statistics.srtt < 0.01

@@ -64,7 +64,7 @@ def test_a_shut_window_is_probed_after_an_rto_and_the_path_is_not_blamed() -> No
         peer.association.handle_timeout(peer.now)
         assert peer.chunk_types(peer.pull()).count(ChunkType.DATA) == 1
         peer.send(peer.sack(10, a_rwnd=0))
-    assert waits == [0.2, 0.4, 0.8, 1.6]
+    assert waits == [0.4, 0.8, 1.6, 3.2]
     assert peer.association.statistics.cwnd == cwnd
     answers = peer.send(peer.sack(10))
     assert peer.chunk_types(answers).count(ChunkType.DATA) > 1

@@ -51,7 +51,7 @@ def test_set_up_under_loss(loss: float, limit: float, share: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("loss", "limit", "share"), [(0.1, 10.0, 0.997), (0.3, 30.0, 0.97)])
+@pytest.mark.parametrize(("loss", "limit", "share"), [(0.1, 10.0, 0.999), (0.3, 30.0, 0.99)])
 def test_set_up_under_loss_a_thousand_times(loss: float, limit: float, share: float) -> None:
     assert sum(connected_in_time(seed, loss, limit) for seed in range(1000)) >= 1000 * share
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final, final
 
 from xp2p_trio.errors import Failure, Reason
@@ -37,7 +38,9 @@ class Context:
         cookie: the peer's state cookie, in COOKIE-ECHOED.
         block: the TCB, from COOKIE-ECHOED on.
         t1: T1-init and T1-cookie, of which one runs at a time.
-        t1_expirations: how often it has expired.
+        t1_timeout: its first wait, which it doubles.
+        t1_started_at: when it was first started for the present chunk.
+        t1_expirations: how often it has expired since.
         t2: T2-shutdown.
         t2_expirations: how often it has expired.
         t5: T5-shutdown-guard.
@@ -88,6 +91,8 @@ class Context:
         "state",
         "t1",
         "t1_expirations",
+        "t1_started_at",
+        "t1_timeout",
         "t2",
         "t2_expirations",
         "t5",
@@ -116,6 +121,8 @@ class Context:
         self.cookie = b""
         self.block: ControlBlock | None = None
         self.t1 = Timer()
+        self.t1_timeout = configuration.t1_timeout
+        self.t1_started_at = -math.inf
         self.t1_expirations = 0
         self.t2 = Timer()
         self.t2_expirations = 0

@@ -44,8 +44,7 @@ def connect(context: Context, now: float) -> None:
     """Enter COOKIE-WAIT (section 5.1, A)."""
     context.state = State.COOKIE_WAIT
     context.is_init_due = True
-    context.t1_expirations = 0
-    context.t1.start(now + context.configuration.t1_timeout)
+    _start_t1(context, now)
 
 
 def build_init_packet(context: Context) -> bytes:
@@ -174,8 +173,11 @@ def receive_init_ack(context: Context, value: bytes, now: float) -> None:
     context.state = State.COOKIE_ECHOED
     context.is_init_due = False
     context.is_cookie_echo_due = True
-    context.t1_expirations = 0
-    context.t1.start(now + context.configuration.t1_timeout)
+    if not context.t1_expirations:
+        # Section 6.3.1, C2: the INIT measured the round trip, unless it was retransmitted (C5).
+        measured = 3 * (now - context.t1_started_at)
+        context.t1_timeout = min(max(measured, context.configuration.rto_min), context.t1_timeout)
+    _start_t1(context, now)
     if init.unrecognized:
         causes = tuple(Cause(CauseCode.UNRECOGNIZED_PARAMETERS, whole) for whole in _reportable(init.unrecognized))
         if causes:
@@ -314,8 +316,14 @@ def handle_t1(context: Context, now: float) -> None:
         context.is_init_due = True
     else:
         context.is_cookie_echo_due = True
-    delay = configuration.t1_timeout * 2.0**context.t1_expirations
+    delay = context.t1_timeout * 2.0**context.t1_expirations
     context.t1.start(now + min(delay, configuration.rto_max))
+
+
+def _start_t1(context: Context, now: float) -> None:
+    context.t1_expirations = 0
+    context.t1_started_at = now
+    context.t1.start(now + context.t1_timeout)
 
 
 def encode_our_cookie_echo(context: Context) -> bytes:

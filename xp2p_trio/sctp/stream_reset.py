@@ -33,12 +33,13 @@ class StreamReset:
         "_expected",
         "_inbound",
         "_is_due",
-        "_is_in_progress",
+        "_is_overdue",
         "_is_supported",
         "_largest_request",
         "_late",
         "_next_number",
         "_outbound",
+        "_overdue_count",
         "_responses",
         "_results",
         "_waiting",
@@ -68,7 +69,8 @@ class StreamReset:
         self._waiting: dict[int, None] = {}
         self._asked: OutgoingResetRequest | None = None
         self._is_due = False
-        self._is_in_progress = False
+        self._is_overdue = False
+        self._overdue_count = 0
         self._deferred: OutgoingResetRequest | None = None
         self._late: OutgoingResetRequest | None = None
         self._results: dict[int, int] = {}
@@ -126,6 +128,9 @@ class StreamReset:
             return encode_reconfig(*responses)
         if self._is_due and self._asked is not None:
             self._is_due = False
+            # Whether the peer, when this arrives, has all that it could have to wait for.
+            acknowledged = self._outbound.outstanding.cumulative_tsn_ack
+            self._is_overdue = (acknowledged - self._asked.last_assigned_tsn) & _MASK < 0x80000000
             self.timer.start(now + rto * 2 ** min(max(self.errors, 0), 10))
             request = attrs.evolve(self._asked, response_number=(self._expected - 1) & _MASK)
             return encode_reconfig(request)
@@ -148,19 +153,20 @@ class StreamReset:
         if asked is None or response.response_number != asked.request_number:
             return
         if response.result == Result.IN_PROGRESS:
-            acknowledged = self._outbound.outstanding.cumulative_tsn_ack
-            if self._is_in_progress and (acknowledged - asked.last_assigned_tsn) & _MASK < 0x80000000:
-                # The peer has all that it could wait for. dcSCTP before 2026 answers a repeated number with the result
-                # of the first time for ever, and wants the next number.
+            self._overdue_count += self._is_overdue
+            self._is_overdue = self._is_due = False
+            if self._overdue_count == _OVERDUE:
+                # dcSCTP before 2026 answers a repeated number with the result of the first time for ever, and wants
+                # the next number.
+                self._overdue_count = 0
                 self._asked = attrs.evolve(asked, request_number=self._next_number)
                 self._next_number = (self._next_number + 1) & _MASK
-            self._is_in_progress = True
-            self._is_due = False
             self.errors = -1
             self.timer.start(now + rto)
             return
         self._asked = None
-        self._is_due = self._is_in_progress = False
+        self._is_due = self._is_overdue = False
+        self._overdue_count = 0
         self.errors = 0
         self.timer.stop()
         self._finish(asked.stream_ids, response.result, events)
@@ -234,6 +240,10 @@ class StreamReset:
         if response not in self._responses and len(self._responses) < _MOST_RESPONSES:
             self._responses.append(response)
 
+
+_OVERDUE: Final = 2
+"""Requests with nothing left to wait for that are answered "In progress" before the peer is taken for one that never
+looks again: the first answer may have crossed the last data on its way."""
 
 _MOST_RESPONSES: Final = 4
 """Answers that wait to leave; a peer that asks faster than it is answered asks again."""
