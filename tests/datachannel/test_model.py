@@ -1,4 +1,4 @@
-"""Two multiplexers over a model of SCTP against what the programs on both sides did (THREATS 5.8, 50 to 54)."""
+"""Two multiplexers over a model of SCTP against what the programs on both sides did."""
 
 from __future__ import annotations
 

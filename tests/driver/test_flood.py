@@ -1,4 +1,4 @@
-"""THREATS stun_one_packet_kill with the whole stack: a datagram affects at most its own connection, no receive task."""
+"""stun_one_packet_kill with the whole stack: a datagram affects at most its own connection, no receive task."""
 
 from __future__ import annotations
 

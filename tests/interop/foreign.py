@@ -57,7 +57,7 @@ REPLY_TIMEOUT: Final = 30.0
 START_TIMEOUT: Final = 60.0
 
 TRAITS: Final = {
-    # aiortc 1.16.0 writes len(str) instead of the number of UTF-8 bytes into DATA_CHANNEL_OPEN (FEATURES C-04).
+    # aiortc 1.16.0 writes len(str) instead of the number of UTF-8 bytes into DATA_CHANNEL_OPEN.
     # It also wants ICE credentials and codecs of its liking in every section of an answer, refused or not.
     "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False),
     # node-datachannel's native DataChannel has no accessor for ordered, maxRetransmits and maxPacketLifeTime.

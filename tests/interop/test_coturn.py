@@ -243,7 +243,7 @@ def test_data_both_ways_by_indications_and_by_channels(
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_nonce_goes_stale_and_the_data_flows_on(coturn: Callable[..., Coturn], transport: turn.Transport) -> None:
-    """THREATS turn_438_storm."""
+    """turn_438_storm."""
     server = coturn("stale-nonce=5")
     with allocated(server, transport, transport) as (one, two):
         permit_each_other(one, two)

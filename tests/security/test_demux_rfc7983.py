@@ -1,4 +1,4 @@
-"""THREATS demux_rfc7983: the first byte decides, and only STUN and DTLS are ours."""
+"""demux_rfc7983: the first byte decides, and only STUN and DTLS are ours."""
 
 from __future__ import annotations
 

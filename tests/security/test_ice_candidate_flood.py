@@ -1,4 +1,4 @@
-"""THREATS ice_candidate_flood: limits hold under floods of candidates and of authenticated checks."""
+"""ice_candidate_flood: limits hold under floods of candidates and of authenticated checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS ice_consent_expiry: the last data leaves within 30 s of the last answer, whenever the answers stop."""
+"""ice_consent_expiry: the last data leaves within 30 s of the last answer, whenever the answers stop."""
 
 from __future__ import annotations
 

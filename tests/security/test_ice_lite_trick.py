@@ -1,4 +1,4 @@
-"""THREATS ice_lite_trick: a full agent stays controlling against ice-lite and nominates by itself."""
+"""ice_lite_trick: a full agent stays controlling against ice-lite and nominates by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS ice_no_send_before_consent: only STUN to whoever has not answered a check of ours within 30 s.
+"""ice_no_send_before_consent: only STUN to whoever has not answered a check of ours within 30 s.
 
 The monitor of every simulated run holds this; here the runs are made for it.
 """

@@ -1,4 +1,4 @@
-"""THREATS ice_nominated_attr: unknown or malformed attributes never act."""
+"""ice_nominated_attr: unknown or malformed attributes never act."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS ice_nonstun_source: data reaches the layer above only from the remote of a valid pair on the same socket."""
+"""ice_nonstun_source: data reaches the layer above only from the remote of a valid pair on the same socket."""
 
 from __future__ import annotations
 

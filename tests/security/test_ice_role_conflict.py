@@ -1,4 +1,4 @@
-"""THREATS ice_role_conflict: exactly one side is controlling in the end (many seeds: tests/ice/test_connect.py)."""
+"""ice_role_conflict: exactly one side is controlling in the end (many seeds: tests/ice/test_connect.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS ice_socket_errors: an error is a lost packet, only closing ends a socket. Each errno at each call."""
+"""ice_socket_errors: an error is a lost packet, only closing ends a socket. Each errno at each call."""
 
 from __future__ import annotations
 

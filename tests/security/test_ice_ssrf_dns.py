@@ -1,4 +1,4 @@
-"""THREATS ice_ssrf_dns and turn_peer_addr: only addresses that policy allows, in whatever spelling they come."""
+"""ice_ssrf_dns and turn_peer_addr: only addresses that policy allows, in whatever spelling they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS ice_ufrag_chars: credentials are ICE characters of the RFC's lengths, both ways."""
+"""ice_ufrag_chars: credentials are ICE characters of the RFC's lengths, both ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_amplify and section 5.5: what strangers and candidate lists can make us send."""
+"""stun_amplify and section 5.5: what strangers and candidate lists can make us send."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_leftover: all padding of all that we build is zero."""
+"""stun_leftover: all padding of all that we build is zero."""
 
 from __future__ import annotations
 

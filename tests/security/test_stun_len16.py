@@ -1,4 +1,4 @@
-"""THREATS stun_len16: what does not fit into 16 bits is refused, not cut."""
+"""stun_len16: what does not fit into 16 bits is refused, not cut."""
 
 from __future__ import annotations
 

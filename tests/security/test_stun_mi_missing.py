@@ -1,4 +1,4 @@
-"""THREATS stun_mi_missing: nothing changes on a request before its fragment and integrity both hold."""
+"""stun_mi_missing: nothing changes on a request before its fragment and integrity both hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_one_packet_kill: no datagram raises, and none ends a live session."""
+"""stun_one_packet_kill: no datagram raises, and none ends a live session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_resp_source: an answer counts only if transaction, both addresses and integrity match."""
+"""stun_resp_source: an answer counts only if transaction, both addresses and integrity match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_short_attr: no field is read before its bytes are there."""
+"""stun_short_attr: no field is read before its bytes are there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_struct_error: one error type leaves the codec, and none the agent."""
+"""stun_struct_error: one error type leaves the codec, and none the agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS stun_tid_reuse: 96 random bits for each transaction, never used twice, the same for a retransmission."""
+"""stun_tid_reuse: 96 random bits for each transaction, never used twice, the same for a retransmission."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS turn_438_storm: any request may be answered 438; it is renewed and repeated once, and never in a storm."""
+"""turn_438_storm: any request may be answered 438; it is renewed and repeated once, and never in a storm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS turn_alloc_leak: closing deletes the allocation with Refresh(0), within a second, from wherever it stands."""
+"""turn_alloc_leak: closing deletes the allocation with Refresh(0), within a second, from wherever it stands."""
 
 from __future__ import annotations
 

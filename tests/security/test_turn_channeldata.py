@@ -1,4 +1,4 @@
-"""THREATS turn_channeldata: only data of the right length on a channel of ours is delivered."""
+"""turn_channeldata: only data of the right length on a channel of ours is delivered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS turn_peer_addr: one canonical form before any policy, whatever the spelling."""
+"""turn_peer_addr: one canonical form before any policy, whatever the spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS turn_redirect_loop: one hop at most, within the realm, and never to this machine."""
+"""turn_redirect_loop: one hop at most, within the realm, and never to this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""THREATS turn_resp_auth: after the 401, a response without valid integrity never came (RFC 8489 section 9.2.5)."""
+"""turn_resp_auth: after the 401, a response without valid integrity never came (RFC 8489 section 9.2.5)."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ class UdpSocket:
         return len(datagrams)
 
     def _send_each(self, datagrams: Sequence[bytes], destination: Address) -> int:
-        """Send one by one; an error of the destination is a lost datagram (THREATS ice_socket_errors)."""
+        """Send one by one; an error of the destination is a lost datagram."""
         done = 0
         for datagram in datagrams:
             try:
