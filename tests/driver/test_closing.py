@@ -7,9 +7,9 @@ import pytest
 import trio
 import trio.testing
 
-from xp2p_trio import ConnectionFailed, ConnectionState, connect, open_peer_connection
+from xp2p_trio import ConnectionFailed, ConnectionState, connect, open_peer_connection, signaling_pair
 from xp2p_trio.sansio import Closed
-from xp2p_trio.testing import Link, connected_pair
+from xp2p_trio.testing import Link, Network, connected_pair
 
 LINK = Link(delay=0.05)
 
@@ -126,3 +126,31 @@ async def test_whatever_signaling_raises_is_a_diagnosis(autojump_clock, sends, r
     async with connect(OddSignaling(sends=sends), initiator=True) as alice:
         with pytest.raises(ConnectionFailed, match=reason):
             await alice.wait_connected()
+
+
+async def test_a_shielded_clean_up_in_a_cancelled_block_still_talks(autojump_clock):
+    network = Network(link=LINK)
+    network.host("alice", "192.0.2.1")
+    network.host("bob", "192.0.2.2")
+    left, right = signaling_pair()
+    answers = []
+
+    async def echo():
+        async with connect(right, initiator=False, network=network.host("bob")) as bob:
+            channel = await bob.incoming_channels.accept()
+            async for message in channel:
+                await channel.send(message)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(echo)
+        with trio.move_on_after(5) as scope:
+            async with connect(left, initiator=True, network=network.host("alice")) as alice:
+                channel = alice.create_data_channel("c")
+                try:
+                    await trio.sleep_forever()
+                finally:
+                    with trio.CancelScope(shield=True), trio.fail_after(5):
+                        await channel.send("goodbye")
+                        answers.append(await channel.receive())
+        assert scope.cancelled_caught
+    assert answers == ["goodbye"]

@@ -113,3 +113,42 @@ async def test_no_task_outlives_the_block():
     async with Subject().open(trio.sleep_forever, trio.sleep_forever):
         assert trio.lowlevel.current_statistics().tasks_living == before + 2
     assert trio.lowlevel.current_statistics().tasks_living == before
+
+
+async def test_the_background_works_for_a_shielded_clean_up(autojump_clock):
+    served = []
+
+    async def serve(asked, answered):
+        await asked.wait()
+        answered.set()
+
+    with trio.move_on_after(1) as scope:
+        async with hidden_nursery(close=trio.lowlevel.checkpoint, abort=lambda: None) as background:
+            asked, answered = trio.Event(), trio.Event()
+            background.start_soon(serve, asked, answered)
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    asked.set()
+                    await answered.wait()
+                    served.append(trio.current_time())
+    assert scope.cancelled_caught
+    assert len(served) == 1
+
+
+async def test_a_task_that_is_started_too_late_ends_at_once(autojump_clock):
+    ended = []
+
+    async def start_another(background):
+        try:
+            await trio.sleep_forever()
+        finally:
+            background.start_soon(trio.sleep_forever)
+            ended.append(True)
+
+    with trio.fail_after(5):
+        async with hidden_nursery(close=trio.lowlevel.checkpoint, abort=lambda: None) as background:
+            background.start_soon(start_another, background)
+            await trio.testing.wait_all_tasks_blocked()
+    assert ended

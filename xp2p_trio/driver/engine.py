@@ -16,6 +16,7 @@ from typing import Any, Final, TypeAlias, final
 import trio
 
 from xp2p_trio.driver.network import DatagramSocket, Network
+from xp2p_trio.driver.nursery import Background
 from xp2p_trio.sansio import Address, Burst, Layer
 
 MAX_BURST: Final = 64
@@ -55,7 +56,7 @@ class Engine:
         self._core = core
         self._network = network
         self._publish = publish
-        self._nursery: trio.Nursery | None = None
+        self._background: Background | None = None
         self._sockets: dict[Address, DatagramSocket] = {}
         self._blocked: dict[Address, list[Burst]] = {}
         self._woken = trio.Event()
@@ -70,10 +71,10 @@ class Engine:
         """Where sockets come from."""
         return self._network
 
-    def start(self, nursery: trio.Nursery) -> None:
-        """Begin to drive the core, in tasks of this nursery."""
-        self._nursery = nursery
-        nursery.start_soon(self._pump)
+    def start(self, background: Background) -> None:
+        """Begin to drive the core, in background tasks."""
+        self._background = background
+        background.start_soon(self._pump)
 
     def bind(self, address: Address) -> Address:
         """Open a socket and receive on it.
@@ -84,10 +85,10 @@ class Engine:
         Raises:
             OSError: the address cannot be bound.
         """
-        assert self._nursery is not None
+        assert self._background is not None
         socket = self._network.bind(address)
         self._sockets[socket.address] = socket
-        self._nursery.start_soon(self._receive_loop, socket)
+        self._background.start_soon(self._receive_loop, socket)
         return socket.address
 
     @trio.lowlevel.enable_ki_protection
@@ -139,9 +140,9 @@ class Engine:
             return
         sent = socket.transmit(burst)
         if sent < len(burst.datagrams):
-            assert self._nursery is not None
+            assert self._background is not None
             self._blocked[burst.local] = [Burst(burst.local, burst.remote, burst.datagrams[sent:])]
-            self._nursery.start_soon(self._unblock, socket)
+            self._background.start_soon(self._unblock, socket)
 
     def _is_stalled(self) -> bool:
         """Whether so much waits for a full socket that more is not asked of the core."""

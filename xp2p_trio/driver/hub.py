@@ -16,7 +16,7 @@ from xp2p_trio.driver.errors import REMOTE_CLOSED, connection_failed
 from xp2p_trio.driver.feed import Feed
 from xp2p_trio.driver.gathering import provide_addresses, provide_servers
 from xp2p_trio.driver.network import Network
-from xp2p_trio.driver.nursery import hidden_nursery
+from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.errors import Failure, InvalidArgument
 from xp2p_trio.peer import (
@@ -61,7 +61,7 @@ class Hub:
         self._watched: set[DataChannel] = set()
         self._reading: dict[int, DataChannel] = {}
         self._last_word: Closed | Failed | None = None
-        self._nursery: trio.Nursery | None = None
+        self._background: Background | None = None
         self._is_describing = False
         self._is_closing = False
         self.has_gathered = trio.Event()
@@ -73,17 +73,17 @@ class Hub:
         if configuration.bind_address is not None:  # a wrong address is told here, not in the middle of a negotiation
             self.engine.network.bind((configuration.bind_address, 0)).close()
         try:
-            async with hidden_nursery(close=self.close, abort=self.abort) as nursery:
-                self._nursery = nursery
-                self.engine.start(nursery)
+            async with hidden_nursery(close=self.close, abort=self.abort) as background:
+                self._background = background
+                self.engine.start(background)
                 yield
         finally:
             self.engine.stop()
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task for as long as the connection lives."""
-        assert self._nursery is not None
-        self._nursery.start_soon(function, *args)
+        assert self._background is not None
+        self._background.start_soon(function, *args)
 
     # --- what channels and the face ask for
 

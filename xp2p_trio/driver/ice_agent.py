@@ -27,7 +27,7 @@ from xp2p_trio.driver.feed import Feed
 from xp2p_trio.driver.gathering import provide_addresses, provide_servers
 from xp2p_trio.driver.ice_description import IceDescription, decode_ice_description, encode_ice_description
 from xp2p_trio.driver.network import Network
-from xp2p_trio.driver.nursery import hidden_nursery
+from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.udp import SystemNetwork
 from xp2p_trio.errors import Failure, InvalidState
@@ -73,8 +73,8 @@ async def open_ice_agent(
         bind_address=bind_address,
         enable_ipv6=enable_ipv6,
     )
-    async with hidden_nursery(close=agent.aclose, abort=agent.abort) as nursery:
-        agent.start(nursery)
+    async with hidden_nursery(close=agent.aclose, abort=agent.abort) as background:
+        agent.start(background)
         yield agent
 
 
@@ -100,7 +100,7 @@ class IceAgent:
     ) -> None:
         self._core = core
         self._engine = Engine(core, network, self._publish)
-        self._nursery: trio.Nursery | None = None
+        self._background: Background | None = None
         self._configuration = configuration
         self._servers = servers
         self._bind_address = bind_address
@@ -118,10 +118,10 @@ class IceAgent:
     def __repr__(self) -> str:
         return f"<IceAgent {self._core.role.name.lower()} {self.state.value.name.lower()}>"
 
-    def start(self, nursery: trio.Nursery) -> None:
+    def start(self, background: Background) -> None:
         """Begin to drive the core; for `open_ice_agent` alone."""
-        self._nursery = nursery
-        self._engine.start(nursery)
+        self._background = background
+        self._engine.start(background)
 
     # --- what is known
 
@@ -328,8 +328,8 @@ class IceAgent:
         self._has_gathered.set()
 
     def _provide_addresses(self) -> None:
-        assert self._nursery is not None
+        assert self._background is not None
         provide_addresses(self._core, self._engine, bind_address=self._bind_address, enable_ipv6=self._enable_ipv6)
-        self._nursery.start_soon(
+        self._background.start_soon(
             provide_servers, self._core, self._engine, self._servers, self._configuration.gathering_timeout
         )
