@@ -8,7 +8,6 @@ from typing import Final, final
 
 from xp2p_trio.errors import DecodeError, InvalidArgument, InvalidState, Reason
 from xp2p_trio.ice import checks, nomination, pairing, responder
-from xp2p_trio.ice.addresses import canonical_address
 from xp2p_trio.ice.configuration import CONSENT_INTERVAL, Configuration, check_credentials
 from xp2p_trio.ice.diagnosis import explain_no_path
 from xp2p_trio.ice.events import AddressesRequested, Event, PathLost
@@ -18,7 +17,7 @@ from xp2p_trio.ice.requests import Credentials
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import Input, Role, State
 from xp2p_trio.ice.statistics import Statistics
-from xp2p_trio.sansio import Address, Burst, RandomBytes
+from xp2p_trio.sansio import Address, Burst, RandomBytes, canonical_address
 from xp2p_trio.sdp import Candidate
 from xp2p_trio.stun import MessageClass, decode_message
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from xp2p_trio.ice.addresses import canonical_address
 from xp2p_trio.ice.candidates import candidate_priority
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY, MIN_PACING
 from xp2p_trio.ice.events import PathRecovered
@@ -22,7 +21,7 @@ from xp2p_trio.ice.pairing import learn_local_peer_reflexive
 from xp2p_trio.ice.requests import Check, build_request, is_authentic_response
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import Role
-from xp2p_trio.sansio import Address
+from xp2p_trio.sansio import Address, canonical_address
 from xp2p_trio.sdp import CandidateType
 from xp2p_trio.stun import (
     INITIAL_RTO,

@@ -7,13 +7,12 @@ import math
 from collections import deque
 from typing import Final, final
 
-from xp2p_trio.ice.addresses import canonical_host, is_ipv6
 from xp2p_trio.ice.configuration import MIN_PACING
 from xp2p_trio.ice.events import GatheringCompleted
 from xp2p_trio.ice.pair import Path
 from xp2p_trio.ice.pairing import add_server_reflexive_candidate
 from xp2p_trio.ice.session import Session
-from xp2p_trio.sansio import Address, Burst, Failed
+from xp2p_trio.sansio import Address, Burst, Failed, canonical_host, is_ipv6
 from xp2p_trio.stun import Client, MappedAddressFound
 
 MAX_SERVERS: Final = 8

@@ -7,13 +7,13 @@ from typing import Final
 import attrs
 
 from xp2p_trio.errors import InvalidArgument
-from xp2p_trio.ice.addresses import canonical_address, is_ipv6, is_ipv6_link_local, refuse_host
+from xp2p_trio.ice.addresses import is_ipv6_link_local, refuse_host
 from xp2p_trio.ice.candidates import COMPONENT, MAX_PRIORITY, LocalCandidate, candidate_priority
 from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.events import CandidateFound
 from xp2p_trio.ice.pair import Pair
 from xp2p_trio.ice.session import Session
-from xp2p_trio.sansio import Address
+from xp2p_trio.sansio import Address, canonical_address, is_ipv6
 from xp2p_trio.sdp import Candidate, CandidateType
 
 _PERMISSIVE: Final = Configuration()

@@ -1,5 +1,6 @@
 """The one shape that every protocol layer has: no I/O, no clock, no randomness of its own."""
 
+from xp2p_trio.sansio.addresses import Scope, canonical_address, canonical_host, host_scopes, is_ipv6
 from xp2p_trio.sansio.events import Closed, Failed
 from xp2p_trio.sansio.layer import Address, Burst, Carrier, Layer, RandomBytes
 from xp2p_trio.sansio.serial import serial16_gt, serial16_lt, serial32_gt, serial32_gte, serial32_lt, serial32_lte
@@ -14,8 +15,13 @@ __all__ = [
     "Failed",
     "Layer",
     "RandomBytes",
+    "Scope",
     "Timer",
     "Tlv",
+    "canonical_address",
+    "canonical_host",
+    "host_scopes",
+    "is_ipv6",
     "serial16_gt",
     "serial16_lt",
     "serial32_gt",

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import final
 
 from xp2p_trio.errors import DecodeError, InvalidArgument, InvalidState
-from xp2p_trio.sansio import Address, Burst, RandomBytes
+from xp2p_trio.sansio import Address, Burst, RandomBytes, canonical_address, canonical_host, is_ipv6
 from xp2p_trio.stun import MessageClass, Method, decode_message
-from xp2p_trio.turn.addresses import canonical_address, canonical_host, is_ipv6, refuse_host
+from xp2p_trio.turn.addresses import refuse_host
 from xp2p_trio.turn.configuration import MAX_CHANNELS, MAX_PERMISSIONS, AddressFamily, Configuration, Credentials
 from xp2p_trio.turn.control import Control
 from xp2p_trio.turn.events import ChannelDenied, Event, PermissionDenied

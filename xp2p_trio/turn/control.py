@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Final, final
 
 from xp2p_trio.errors import Failure, Reason
-from xp2p_trio.sansio import Address, Closed, Failed, RandomBytes, Timer
+from xp2p_trio.sansio import Address, Closed, Failed, RandomBytes, Timer, canonical_address, is_ipv6
 from xp2p_trio.stun import Lifetime, Message, XorMappedAddress, XorRelayedAddress
 from xp2p_trio.turn import diagnosis
-from xp2p_trio.turn.addresses import canonical_address, is_ipv6
 from xp2p_trio.turn.authentication import Authentication
 from xp2p_trio.turn.channels import Channels
 from xp2p_trio.turn.configuration import (

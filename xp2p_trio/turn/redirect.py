@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from xp2p_trio.sansio import Address
+from xp2p_trio.sansio import Address, canonical_address, is_ipv6
 from xp2p_trio.stun import AlternateServer, Message
-from xp2p_trio.turn.addresses import canonical_address, is_ipv6, refuse_host
+from xp2p_trio.turn.addresses import refuse_host
 
 
 def alternate_server(response: Message, server: Address) -> Address | str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from xp2p_trio.errors import InvalidArgument
-from xp2p_trio.sansio import Address, RandomBytes
+from xp2p_trio.sansio import Address, RandomBytes, canonical_address
 from xp2p_trio.stun import (
     TRANSACTION_ID_SIZE,
     Data,
@@ -17,7 +17,6 @@ from xp2p_trio.stun import (
     XorPeerAddress,
     encode_message,
 )
-from xp2p_trio.turn.addresses import canonical_address
 from xp2p_trio.turn.channel_data import FIRST_BYTE, HEADER, HEADER_SIZE, LAST_BYTE
 from xp2p_trio.turn.channels import Channels
 from xp2p_trio.turn.permissions import Permissions
