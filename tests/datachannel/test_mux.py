@@ -20,6 +20,7 @@ from xp2p_trio.datachannel import (
     encode_ack,
     encode_open,
 )
+from xp2p_trio.datachannel.inbox import MESSAGE_OVERHEAD
 from xp2p_trio.errors import InvalidArgument, InvalidState, MessageTooLarge
 from xp2p_trio.sansio import Closed
 from xp2p_trio.sctp import Message, OutgoingMessage
@@ -104,7 +105,7 @@ def test_types(message: str | bytes, ppid: int, payload: bytes) -> None:
     mux.send([(channel_id, message)], 0.0)
     assert mux.transmit(0.0, 1) == [OutgoingMessage(1, ppid, payload)]
     mux.receive([Message(1, ppid, payload)], 0.0)
-    assert mux.unread_size == len(message.encode() if isinstance(message, str) else message) or 1
+    assert mux.unread_size == len(message.encode() if isinstance(message, str) else message) + MESSAGE_OVERHEAD
     assert repr(mux.take_message(channel_id)) == repr(message)
     assert mux.unread_size == 0
 
@@ -124,7 +125,7 @@ def test_everything_before_the_association_waits() -> None:
     assert mux.transmit(0.0, 10) == []
     assert (mux.buffered_size(first), mux.channel(first).stream_id) == (3, None)
     mux.receive([Message(0, 50, OPEN)], 0.0)  # in the same packet as the end of the SCTP handshake
-    assert mux.unread_size == len(OPEN)
+    assert mux.unread_size == len(OPEN) + MESSAGE_OVERHEAD
     mux.associate(is_dtls_client=False, outbound_streams=10, remote_max_message_size=10, now=0.0)
     assert [(message.stream_id, message.ppid) for message in mux.transmit(0.0, 10)] == [
         (1, 50),
@@ -384,7 +385,7 @@ def test_messages_of_many_channels_in_the_order_of_arrival() -> None:
     mux = lone()
     first, second = arrived(mux, 1), arrived(mux, 3)
     mux.receive([Message(3, 53, b"1"), Message(1, 53, b"2"), Message(3, 53, b"3"), Message(1, 56, b"\0")], 0.0)
-    assert mux.unread_size == 4
+    assert mux.unread_size == 3 + 4 * MESSAGE_OVERHEAD
     assert mux.take_received() == [(second, b"1"), (first, b"2"), (second, b"3"), (first, "")]
     assert mux.take_received() == []
 

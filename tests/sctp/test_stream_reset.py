@@ -155,6 +155,71 @@ def test_a_peer_that_answers_in_time_hears_once_of_each_reset(steps: int) -> Non
     assert simulation.events[0].count(IncomingStreamsReset((1,))) == 1
 
 
+def exchanged() -> Simulation:
+    """A pair with a delay of 10 ms; end 1 has just answered a lone message, and its answer is not acknowledged."""
+    simulation = Simulation(delay=0.01).connect()
+    for end in (0, 1):
+        simulation.send(end, OutgoingMessage(1, 53, b"first"))
+    simulation.run(seconds=1.0)
+    for end in (0, 1):
+        count = len(simulation.received[1 - end])
+        simulation.send(end, OutgoingMessage(1, 53, b"lone"))
+        simulation.run(until=lambda other=1 - end, count=count: len(simulation.received[other]) > count)
+    return simulation
+
+
+def close_both_ways(simulation: Simulation, *ends: int) -> float:
+    """Seconds until both directions are reset; a side that is not among `ends` follows the other."""
+    started = simulation.now
+    following = {0, 1}.difference(ends)
+    for end in ends:
+        simulation.ends[end].reset_streams([1], started)
+    while not all(OutgoingStreamsReset((1,)) in events for events in simulation.events):
+        assert simulation.step(started + 5)
+        for end in [end for end in following if IncomingStreamsReset((1,)) in simulation.events[end]]:
+            simulation.ends[end].reset_streams([1], simulation.now)
+            following.remove(end)
+    return simulation.now - started
+
+
+def test_a_close_behind_an_exchange_waits_for_no_delayed_acknowledgement() -> None:
+    """The SACK that the follower's reset waits for comes along with the RE-CONFIG."""
+    assert close_both_ways(exchanged(), 0) == pytest.approx(0.03)
+
+
+def test_a_close_from_both_ends_behind_a_lone_message_each_waits_for_no_delayed_acknowledgement() -> None:
+    """Either reset waits for the SACK of the side that waits itself."""
+    simulation = exchanged()
+    simulation.run(until=lambda: simulation.is_flushed)
+    for end in (0, 1):
+        simulation.send(end, OutgoingMessage(1, 53, b"lone"))
+    simulation.pump()
+    assert close_both_ways(simulation, 0, 1) == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("ends", [(0,), (0, 1)])
+def test_a_shutdown_behind_an_exchange_waits_for_no_delayed_acknowledgement(ends: tuple[int, ...]) -> None:
+    simulation = exchanged()
+    started = simulation.now
+    for end in ends:
+        simulation.ends[end].shutdown(started)
+    simulation.run(until=lambda: all(end.state.name == "CLOSED" for end in simulation.ends))
+    assert simulation.now - started == pytest.approx(0.03)
+
+
+def test_a_shutdown_from_both_ends_behind_a_lone_message_each_waits_for_no_delayed_acknowledgement() -> None:
+    simulation = exchanged()
+    simulation.run(until=lambda: simulation.is_flushed)
+    started = simulation.now
+    for end in (0, 1):
+        simulation.send(end, OutgoingMessage(1, 53, b"lone"))
+    simulation.pump()
+    for end in (0, 1):
+        simulation.ends[end].shutdown(started)
+    simulation.run(until=lambda: all(end.state.name == "CLOSED" for end in simulation.ends))
+    assert simulation.now - started == pytest.approx(0.04)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_resets_while_other_streams_are_busy_and_the_path_loses(seed: int) -> None:
     simulation = Simulation(fate=random_fate(seed, loss=0.05, reordering=0.1)).connect()

@@ -9,7 +9,7 @@ from xp2p_trio.datachannel.parameters import ChannelParameters
 from xp2p_trio.datachannel.state import TRANSITIONS, ChannelState, Input
 
 Unread: TypeAlias = tuple[int, str | bytes, int]
-"""The serial number of its arrival, the message, and what it counts: its bytes, an empty one 1."""
+"""The serial number of its arrival, the message, and what it counts; see `MESSAGE_OVERHEAD`."""
 
 
 @final

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import KeysView
-from typing import final
+from typing import Final, final
 
 from xp2p_trio.datachannel.channel import ChannelRecord
+
+MESSAGE_OVERHEAD: Final = 128
+"""Bytes that an unread message counts beside its own: about what its entry and its object cost, which is far more than
+the bytes of tiny messages."""
 
 
 @final
@@ -13,7 +17,7 @@ class Inbox:
     """The unread messages of all channels.
 
     Attributes:
-        size: bytes of all of them; an empty message counts 1.
+        size: bytes of all of them, each counted with `MESSAGE_OVERHEAD` more.
     """
 
     __slots__ = ("_ready", "_serial", "size")
@@ -36,7 +40,7 @@ class Inbox:
         if not unread:
             self._ready[record.channel_id] = record
         self._serial = serial = self._serial + 1
-        charge = size or 1
+        charge = size + MESSAGE_OVERHEAD
         unread.append((serial, message, charge))
         self.size += charge
 

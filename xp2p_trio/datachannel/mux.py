@@ -13,6 +13,7 @@ from xp2p_trio.datachannel.configuration import Configuration
 from xp2p_trio.datachannel.dcep import Ack, Open, decode_dcep
 from xp2p_trio.datachannel.early import EarlyMessages
 from xp2p_trio.datachannel.events import Event
+from xp2p_trio.datachannel.inbox import MESSAGE_OVERHEAD
 from xp2p_trio.datachannel.lifecycle import Lifecycle
 from xp2p_trio.datachannel.parameters import ChannelParameters
 from xp2p_trio.datachannel.state import ChannelState, Input
@@ -222,11 +223,14 @@ class ChannelMux:
 
     @property
     def unread_size(self) -> int:
-        """Bytes that were received and not taken, those that wait for their channel among them; an empty one counts 1.
+        """Bytes that were received and not taken, those that wait for their channel among them.
 
+        Each message counts at least 128 more for what it costs beside its bytes, or many tiny ones would count little.
         Not counted is what `max_early_size` limits: it may wait for ever, and would hold back everything else.
         """
-        return self._inbox.size + self._reused.size + sum(len(message.data) for message in self._parked)
+        return (
+            self._inbox.size + self._reused.size + sum(len(message.data) + MESSAGE_OVERHEAD for message in self._parked)
+        )
 
     @property
     def statistics(self) -> Statistics:

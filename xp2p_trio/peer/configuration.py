@@ -48,8 +48,8 @@ class Configuration:
         max_message_size: bytes of the largest message that we accept, `a=max-message-size` (RFC 8841 section 6); at
             most SCTP's receive window, in which a message waits until it is whole.
         send_buffer: bytes that a channel queues before its `send` waits.
-        receive_buffer: bytes of unread messages that a connection holds, beside SCTP's receive window, before it stops
-            taking more from the peer.
+        receive_buffer: bytes of unread messages that a connection holds, each counted with 128 more, beside SCTP's
+            receive window, before it stops taking more from the peer.
         consent_interval: seconds between two consent checks, randomised by 20 % (RFC 7675 section 5.1).
         close_timeout: seconds that an orderly end may take.
         ice: constants of ICE.

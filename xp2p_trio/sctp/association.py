@@ -207,11 +207,14 @@ class Association:
 
     @property
     def send_room(self) -> int:
-        """Bytes that the send buffer has left: `send` takes a batch while this is above 0, which ends with the end."""
+        """Bytes that the send buffer has left: `send` takes a batch while this is above 0, which ends with the end.
+
+        A message takes its bytes and `MESSAGE_OVERHEAD` until it is acknowledged or abandoned.
+        """
         context = self._context
         if self._is_ending:
             return 0
-        return max(context.configuration.send_buffer_size - context.queue.unacknowledged_size, 0)
+        return max(context.configuration.send_buffer_size - context.queue.charged_size, 0)
 
     @property
     def state(self) -> State:

@@ -22,7 +22,7 @@ class Configuration:
         max_packet_size: largest SCTP packet. 1280 (IPv6 minimum) - 40 (IPv6) - 8 (UDP) - 4 (ChannelData)
             - 13 (DTLS record) - 24 (nonce and tag of GCM) = 1191, what dcSCTP and Pion use.
         receive_window: bytes that may wait for reassembly, for order or for the reader (a_rwnd).
-        send_buffer_size: bytes that `send` takes before they are acknowledged.
+        send_buffer_size: bytes that `send` takes before they are acknowledged, each message counted with 128 more.
         outbound_streams: streams we ask for.
         inbound_streams: streams we let the peer use (RFC 8831 section 6.2 asks for 65535).
         rto_initial: retransmission timeout before the first measurement.

@@ -120,6 +120,11 @@ class StreamReset:
         self.errors += 1
         return True
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a chunk is due, or a reset waits until it can be asked for."""
+        return bool(self._responses or self._is_due or self._waiting)
+
     def take_chunk(self, now: float, rto: float) -> bytes | None:
         """The RE-CONFIG chunk that is due, or None."""
         if self._responses:

@@ -46,7 +46,8 @@ def _build_for_block(context: Context, block: ControlBlock, now: float, limit: i
     builder = PacketBuilder(block.header, context.configuration.max_packet_size, limit)
     _add_control(block, builder)
     inbound = block.inbound
-    if inbound.sack_due or (inbound.sack_delayed and outbound.may_send):
+    # A SACK may leave before its timer ends (RFC 9260 section 6.2): along with other chunks, or because we close.
+    if inbound.sack_due or (inbound.sack_delayed and (outbound.may_send or _is_closing(context, block))):
         for sack in inbound.kept_sacks:
             if builder.has_spare_packet:
                 builder.add(sack)
@@ -73,6 +74,11 @@ def _build_for_block(context: Context, block: ControlBlock, now: float, limit: i
     if block.extensions.zero_checksum:
         return builder.packets
     return [with_checksum(packet) for packet in builder.packets]
+
+
+def _is_closing(context: Context, block: ControlBlock) -> bool:
+    """Whether RE-CONFIG or SHUTDOWN leaves, or waits for our data; a peer that closes as well waits for our SACK."""
+    return context.is_shutdown_due or context.is_shutdown_wanted or block.stream_reset.is_pending
 
 
 def _add_control(block: ControlBlock, builder: PacketBuilder) -> None:

@@ -77,6 +77,9 @@ def recount(outbound: Outbound) -> None:
         assert stream.buffered_size == sum(message.size - message.offset for message in stream.queue)
         assert stream.unacknowledged_size >= stream.buffered_size
     assert outbound.queue.unacknowledged_size == sum(stream.unacknowledged_size for stream in streams)
+    waiting = {id(message) for stream in streams for message in (*stream.queue, *stream.held)}
+    waiting |= {id(chunk.message) for chunk in chunks.values() if chunk.fate != Fate.ABANDONED}
+    assert outbound.queue.unacknowledged_count == len(waiting)
 
 
 @pytest.mark.parametrize("seed", range(4))

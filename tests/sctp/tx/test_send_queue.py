@@ -4,6 +4,7 @@ import math
 
 from xp2p_trio.sctp import OutgoingMessage
 from xp2p_trio.sctp.tx import SendQueue
+from xp2p_trio.sctp.tx.send_queue import MESSAGE_OVERHEAD
 
 
 def drain(queue: SendQueue) -> list[tuple[int, bytes]]:
@@ -30,11 +31,13 @@ def test_sizes_follow_the_message() -> None:
     assert stream is not None
     assert message is not None
     assert (stream.buffered_size, stream.unacknowledged_size, queue.unacknowledged_size) == (150, 150, 150)
+    assert queue.charged_size == 150 + 2 * MESSAGE_OVERHEAD
     message.offset = 60
     stream.buffered_size -= 60
     queue.acknowledged(message, 20)
     queue.abandon(message)
     assert (stream.buffered_size, stream.unacknowledged_size, queue.unacknowledged_size) == (50, 50, 50)
+    assert queue.charged_size == 50 + MESSAGE_OVERHEAD
     assert queue.peek() is not message
 
 

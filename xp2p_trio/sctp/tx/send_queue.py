@@ -16,6 +16,10 @@ from xp2p_trio.sctp.events import MessageAbandoned
 from xp2p_trio.sctp.messages import OutgoingMessage
 from xp2p_trio.sctp.wire import UNORDERED
 
+MESSAGE_OVERHEAD: Final = 128
+"""Bytes of the send buffer that a message takes beside its data: about what its record costs, which is far more than
+the data of tiny messages."""
+
 _SWEEP_SIZE: Final = 64
 """Messages with a lifetime that may be done before they are swept from the heap."""
 
@@ -123,9 +127,19 @@ class SendQueue:
 
     Attributes:
         unacknowledged_size: user bytes accepted and neither acknowledged nor abandoned.
+        unacknowledged_count: messages of which that is true in part or whole.
     """
 
-    __slots__ = ("_current", "_expiring", "_order", "_streams", "_sweep_at", "_waiting", "unacknowledged_size")
+    __slots__ = (
+        "_current",
+        "_expiring",
+        "_order",
+        "_streams",
+        "_sweep_at",
+        "_waiting",
+        "unacknowledged_count",
+        "unacknowledged_size",
+    )
 
     def __init__(self) -> None:
         self._streams: dict[int, OutgoingStream] = {}
@@ -135,10 +149,17 @@ class SendQueue:
         self._order = 0
         self._sweep_at = _SWEEP_SIZE
         self.unacknowledged_size = 0
+        self.unacknowledged_count = 0
+
+    @property
+    def charged_size(self) -> int:
+        """What the messages take of the send buffer: each its unacknowledged bytes and `MESSAGE_OVERHEAD`."""
+        return self.unacknowledged_size + MESSAGE_OVERHEAD * self.unacknowledged_count
 
     def add(self, messages: Sequence[OutgoingMessage], now: float) -> None:
         """Queue messages that have been checked."""
         streams = self._streams
+        self.unacknowledged_count += len(messages)
         for message in messages:
             stream = streams.get(message.stream_id)
             if stream is None:
@@ -207,9 +228,11 @@ class SendQueue:
 
     def acknowledged(self, message: QueuedMessage, size: int) -> None:
         """`size` more bytes of `message` are acknowledged for good."""
-        message.acknowledged += size
+        message.acknowledged = acknowledged = message.acknowledged + size
         message.stream.unacknowledged_size -= size
         self.unacknowledged_size -= size
+        if acknowledged == message.size:
+            self.unacknowledged_count -= 1
 
     def abandon(self, message: QueuedMessage) -> None:
         """Give up a message: nothing of it is transmitted any more, and none of it counts as unacknowledged."""
@@ -218,6 +241,7 @@ class SendQueue:
         rest = message.size - message.acknowledged
         stream.unacknowledged_size -= rest
         self.unacknowledged_size -= rest
+        self.unacknowledged_count -= 1
         stream.buffered_size -= message.size - message.offset
         if message in stream.held:
             stream.held.remove(message)
@@ -292,6 +316,7 @@ class SendQueue:
         self._expiring.clear()
         self._current = None
         self.unacknowledged_size = 0
+        self.unacknowledged_count = 0
 
 
 def _is_over(message: QueuedMessage) -> bool:
