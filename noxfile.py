@@ -212,7 +212,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(python=NATIVE)
 def interop(session: nox.Session) -> None:
-    """Talk to aiortc, node-datachannel, Chromium and OpenSSL; `-- --allow-missing` forgives an absent peer."""
+    """Talk to aiortc, node-datachannel, Chromium, OpenSSL and coturn; `-- --allow-missing` forgives an absent peer."""
     arguments = list(session.posargs)
     allow_missing = "--allow-missing" in arguments
     if allow_missing:
@@ -234,6 +234,12 @@ def interop(session: nox.Session) -> None:
         environment["XP2P_CHROMIUM"] = chromium
     else:
         missing.append("Chromium")
+    if not _has_turnserver():
+        _install_coturn(session)
+    if not _has_turnserver():
+        missing.append("coturn")
+        if allow_missing:
+            arguments.append("--ignore=tests/interop/test_coturn.py")  # which fails without it
     if missing:
         session.warn(f"peers that could not be installed: {', '.join(missing)}")
     session.run("pytest", "-m", "interop", "--timeout=300", *arguments, env=environment)
@@ -244,6 +250,21 @@ def interop(session: nox.Session) -> None:
 def _find_chromium() -> str | None:
     candidates = (os.environ.get("XP2P_CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
     return next((found for name in candidates if name and (found := shutil.which(name))), None)
+
+
+def _has_turnserver() -> bool:
+    return shutil.which("turnserver", path=os.pathsep.join([os.environ["PATH"], "/usr/bin"])) is not None
+
+
+def _install_coturn(session: nox.Session) -> None:
+    """Debian starts what it installs, a TURN server for everyone; the tests start their own on ports of their own."""
+    _apt_install(session, "coturn")
+    if not _has_turnserver() or not pathlib.Path("/run/systemd/system").is_dir():
+        return
+    try:
+        session.run("systemctl", "disable", "--now", "coturn", external=True, silent=True)
+    except nox.command.CommandFailed:
+        session.warn("coturn is installed, and its service could not be stopped")
 
 
 def _install_node_datachannel(session: nox.Session) -> str | None:
