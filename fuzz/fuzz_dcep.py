@@ -58,7 +58,8 @@ def test_one_input(data: bytes) -> None:
             if not message.data or message.stream_id >= 16 or message.stream_id in resets:
                 raise AssertionError(f"{message} may not leave")
     taken += len(mux.take_received())
-    if mux.unread_size or taken > mux.statistics.messages_received:
+    # What came on a stream that the peer uses again waits, and counts, until our reset of it is confirmed.
+    if (mux.unread_size and not resets) or taken > mux.statistics.messages_received:
         raise AssertionError("messages are counted wrong")
     mux.close(0.0)
     closed = [event.channel_id for event in mux.take_events() if isinstance(event, ChannelClosed)]

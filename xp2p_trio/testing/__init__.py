@@ -23,7 +23,7 @@ Hosts stand on the Internet, or behind NATs and firewalls, which are made in one
     office = network.firewall("office", policy=testing.UDP_BLOCKED, inside=["bob"])
 
 Without trio, `connect_peers` gives two sans-IO connections, `Pair` joins two layers that speak lists of bytes, and
-`drive` moves anything that speaks bursts. All randomness comes from one seed: equal seeds give equal `trace_hash`es.
+`drive` moves anything that speaks bursts. All randomness comes from one seed: equal seeds give one `trace_hash`.
 """
 
 from xp2p_trio.testing.connected_pair import connected_pair
