@@ -193,10 +193,5 @@ class Channel:
         """Their bytes, text in UTF-8."""
         return self._record.bytes_received
 
-    @property
-    def messages_unread(self) -> int:
-        """Messages that wait for the program."""
-        return len(self._record.unread)
-
     def __repr__(self) -> str:
         return f"<Channel {self.channel_id} {self.label!r} {self.state.name.lower()}>"

@@ -46,7 +46,7 @@ class Engine:
     """Sockets, clock and core of one connection."""
 
     def __init__(self, core: Core, network: Network, publish: Callable[[], bool]) -> None:
-        """Make an engine that stands still until `run`.
+        """Make an engine that stands still until `start`.
 
         Args:
             core: what to drive.

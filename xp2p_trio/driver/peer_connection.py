@@ -10,7 +10,7 @@ from typing import final
 import attrs
 import trio
 
-from xp2p_trio import ice
+from xp2p_trio import dtls, ice, sctp
 from xp2p_trio.datachannel import ChannelParameters
 from xp2p_trio.driver.channel import DataChannel
 from xp2p_trio.driver.feed import Feed
@@ -292,12 +292,12 @@ class PeerConnection:
         return self._core.agent
 
     @property
-    def dtls_transport(self) -> object | None:
+    def dtls_transport(self) -> dtls.Connection | None:
         """DTLS: version, cipher suite, group, the peer's certificate; None before both descriptions are set."""
         return self._core.dtls_connection
 
     @property
-    def sctp_transport(self) -> object | None:
+    def sctp_transport(self) -> sctp.Association | None:
         """SCTP: state, statistics; None before both descriptions are set."""
         return self._core.association
 
