@@ -4,7 +4,7 @@ from xp2p_trio.driver.channel import DataChannel
 from xp2p_trio.driver.connecting import connect
 from xp2p_trio.driver.errors import ConnectionFailed, ConsentExpired, FingerprintMismatch, RemoteClosed
 from xp2p_trio.driver.ice_agent import IceAgent, open_ice_agent
-from xp2p_trio.driver.network import DatagramSocket, Interface, Network
+from xp2p_trio.driver.network import DatagramSocket, Interface, Network, StreamListener, StreamSocket
 from xp2p_trio.driver.peer_connection import ChannelListener, PeerConnection, open_peer_connection
 from xp2p_trio.driver.signaling import MemorySignaling, signaling_pair
 from xp2p_trio.driver.state import StateValue
@@ -27,6 +27,8 @@ __all__ = [
     "PeerConnection",
     "RemoteClosed",
     "StateValue",
+    "StreamListener",
+    "StreamSocket",
     "SystemNetwork",
     "connect",
     "open_ice_agent",

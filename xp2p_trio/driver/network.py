@@ -12,7 +12,7 @@ from typing import Protocol
 
 import attrs
 
-from xp2p_trio.sansio import Address, Burst
+from xp2p_trio.sansio import Address, Burst, Transport
 
 
 @attrs.frozen
@@ -72,6 +72,70 @@ class DatagramSocket(Protocol):
         """Release the port and wake whoever waits. Again is harmless."""
 
 
+class StreamSocket(Protocol):
+    """A connected TCP or TLS stream that takes whole frames. What the network does to it is never an exception."""
+
+    @property
+    def local(self) -> Address:
+        """Our end."""
+
+    @property
+    def remote(self) -> Address:
+        """The other end."""
+
+    @property
+    def transport(self) -> Transport:
+        """TCP or TLS."""
+
+    async def receive(self) -> bytes:
+        """Wait for the next piece of the stream; empty at its end, however that came.
+
+        Raises:
+            trio.ClosedResourceError: the stream was closed by us.
+            trio.BusyResourceError: another task waits here.
+        """
+
+    def transmit(self, frames: Sequence[bytes]) -> int:
+        """Send frames without blocking, none in part only: what the system does not take is kept and goes first.
+
+        Returns:
+            How many frames are done with: sent, kept, or lost because the stream is at its end. Fewer than all only
+            when too much is kept already; the caller goes on with the rest after `wait_writable`.
+
+        Raises:
+            trio.ClosedResourceError: the stream was closed by us.
+        """
+
+    async def wait_writable(self) -> None:
+        """Wait until everything that was kept has been sent, or the stream is at its end.
+
+        Raises:
+            trio.ClosedResourceError: the stream was closed by us.
+            trio.BusyResourceError: another task waits here.
+        """
+
+    def close(self) -> None:
+        """End the stream at once and wake whoever waits. Again is harmless."""
+
+
+class StreamListener(Protocol):
+    """A TCP port that peers may connect to (RFC 6544)."""
+
+    @property
+    def address(self) -> Address:
+        """The local address, with the port that was really bound."""
+
+    async def accept(self) -> StreamSocket:
+        """Wait for the next stream. A connection that is gone before it is looked at is skipped.
+
+        Raises:
+            trio.ClosedResourceError: the listener was closed.
+        """
+
+    def close(self) -> None:
+        """Release the port and wake whoever waits. Again is harmless."""
+
+
 class Network(Protocol):
     """A maker of sockets and a teller of addresses."""
 
@@ -92,3 +156,35 @@ class Network(Protocol):
         Raises:
             OSError: the name does not resolve.
         """
+
+    async def connect_stream(
+        self, local_host: str | None, remote: Address, transport: Transport, server_name: str
+    ) -> StreamSocket:
+        """Connect over TCP, or over TLS with the server's certificate checked.
+
+        Args:
+            local_host: our numeric address to connect from; None leaves it to the system.
+            remote: numeric address.
+            transport: TCP or TLS.
+            server_name: what the certificate must be for; over TCP unused.
+
+        Raises:
+            OSError: there is no connection, or its certificate is not good; the text says why.
+        """
+
+    def listen(self, address: Address) -> StreamListener:
+        """Open a TCP port on a numeric local address; port 0 lets the system choose.
+
+        Raises:
+            OSError: the address is not ours, or the port is taken; the text names both.
+        """
+
+    def bind_multicast(self, group: str, port: int, interface_address: str) -> DatagramSocket:
+        """Join a multicast group on the interface with this address, and share the port with other programs.
+
+        Raises:
+            OSError: the interface has no multicast.
+        """
+
+    async def wait_interfaces_changed(self) -> None:
+        """Wait until `interfaces` may answer something else."""

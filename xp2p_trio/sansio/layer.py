@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -14,23 +15,41 @@ RandomBytes: TypeAlias = Callable[[int], bytes]
 """A source of that many random bytes. The core has no default: a program injects `os.urandom`, a test a seeded one."""
 
 
+class Transport(enum.Enum):
+    """What carries bytes between two addresses. An address and its like of another transport have nothing in common."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the bytes come as one stream, so that whoever reads them finds the messages in it."""
+        return self is not Transport.UDP
+
+
 @attrs.frozen
 class Burst:
     """Datagrams that share one path, in order.
 
+    On the way out of a layer, each item for a stream is one whole frame, so that a driver whose buffer is full may drop
+    items, as UDP would. On the way in, an item is whatever piece of the stream was read.
+
     Attributes:
         local: our end of the path.
         remote: the peer's end.
-        datagrams: one or more UDP payloads.
+        datagrams: one or more UDP payloads, or parts of a stream.
+        transport: what they travel by.
     """
 
     local: Address
     remote: Address
     datagrams: Sequence[bytes]
+    transport: Transport = Transport.UDP
 
     def reversed(self) -> Burst:
         """The same datagrams as the other end of the path receives them."""
-        return Burst(self.remote, self.local, self.datagrams)
+        return Burst(self.remote, self.local, self.datagrams, self.transport)
 
 
 InT = TypeVar("InT", contravariant=True)

@@ -1,5 +1,6 @@
 """TURN (RFC 8656): one allocation on one server, and the framing of its streams."""
 
+from xp2p_trio.sansio import Transport
 from xp2p_trio.turn.allocation import Allocation
 from xp2p_trio.turn.channel_data import FIRST_CHANNEL, LAST_CHANNEL, decode_channel_data, encode_channel_data
 from xp2p_trio.turn.configuration import (
@@ -12,7 +13,6 @@ from xp2p_trio.turn.configuration import (
     AddressFamily,
     Configuration,
     Credentials,
-    Transport,
 )
 from xp2p_trio.turn.events import (
     Allocated,

@@ -222,7 +222,9 @@ class Allocation:
             messages = control.transmit(now, limit)
             if self._relay.is_sending:
                 messages += self._relay.transmit(limit - len(messages))
-        return [Burst(self._local, control.server, messages)] if messages else []
+        if not messages:
+            return []
+        return [Burst(self._local, control.server, messages, self._configuration.transport)]
 
     def take_events(self) -> list[Event]:
         """Drain the news."""

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from xp2p_trio.errors import InvalidArgument
+from xp2p_trio.sansio import Transport
 from xp2p_trio.stun import INITIAL_RTO
 
 DEFAULT_LIFETIME: Final = 600
@@ -28,19 +29,6 @@ MAX_CHANNELS: Final = 64
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that the deletion of the allocation may take."""
-
-
-class Transport(enum.Enum):
-    """Between us and the server; to the peers it is always UDP."""
-
-    UDP = "udp"
-    TCP = "tcp"
-    TLS = "tls"
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether messages are framed and nothing is retransmitted (RFC 8489 section 6.2.2)."""
-        return self is not Transport.UDP
 
 
 class AddressFamily(enum.IntEnum):
@@ -73,7 +61,7 @@ class Configuration:
     """The choices of one allocation. Times are seconds.
 
     Attributes:
-        transport: how the server is reached.
+        transport: how the server is reached; to the peers it is always UDP.
         address_family: of the relayed address, and so of the peers.
         lifetime: what is asked for; the server decides.
         allocation_timeout: how long until there is an allocation, or a failure.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from xp2p_trio.errors import Reason
-from xp2p_trio.sansio import Address
-from xp2p_trio.turn.configuration import Transport
+from xp2p_trio.sansio import Address, Transport
 from xp2p_trio.turn.requests import Refused, Unanswered
 
 _MAX_PHRASE = 100
