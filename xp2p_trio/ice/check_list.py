@@ -19,16 +19,24 @@ class CheckList:
     Attributes:
         pairs: all pairs; equal paths are one pair, which is the pruning of RFC 8445 section 6.1.2.4.
         triggered: the triggered-check queue.
-        is_completed: whether a pair has been nominated; then only triggered checks are made.
+        is_completed: whether a pair has been nominated; then only triggered checks are made, and those that may still
+            lead to a better nomination.
+        floor: once completed, the priority above which pairs are still checked; None when nothing more is nominated.
     """
 
-    __slots__ = ("_limit", "is_completed", "pairs", "triggered")
+    __slots__ = ("_limit", "floor", "is_completed", "pairs", "triggered")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.pairs: dict[Path, Pair] = {}
         self.triggered: deque[Pair] = deque()
         self.is_completed = False
+        self.floor: int | None = None
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether a new pair would be checked at all."""
+        return not self.is_completed or self.floor is not None
 
     def add(self, pair: Pair, *, is_checked_by_peer: bool = False) -> bool:
         """Insert a pair, freezing it as RFC 8838 section 12 says. False when the limit leaves no room for it.
@@ -83,29 +91,42 @@ class CheckList:
         """Note the failure of a check; pairs of the same foundation keep their state (RFC 8445 section 7.2.5.2)."""
         pair.state = PairState.FAILED
         pair.valid_local = None
-        pair.is_nominated = False
-        pair.nominate_on_success = False
+        pair.nomination = 0
+        pair.nominate_on_success = 0
         pair.failure = why
         self._forget_trigger(pair)
 
-    def complete(self) -> None:
-        """A pair is nominated: drop what has not been checked (RFC 8445 section 8.1.2)."""
+    def complete(self, floor: int | None) -> None:
+        """A pair is nominated: drop what has not been checked and is not to be (RFC 8445 section 8.1.2)."""
         self.is_completed = True
-        self.triggered = deque(pair for pair in self.triggered if pair.nominate_on_success or pair.is_valid)
+        self.floor = floor
+        self.triggered = deque(pair for pair in self.triggered if self._may_lead(pair))
         self.pairs = {
             path: pair
             for path, pair in self.pairs.items()
-            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered
+            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered or self._is_above_floor(pair)
         }
+
+    def rename(self, pair: Pair, path: Path) -> None:
+        """The pair has another path: its stream is connected."""
+        del self.pairs[pair.path]
+        pair.path = path
+        self.pairs[path] = pair
+
+    def remove(self, pair: Pair) -> None:
+        """Forget a pair, whatever its state."""
+        self._forget_trigger(pair)
+        self.pairs.pop(pair.path, None)
 
     def peek(self) -> Pair | None:
         """The pair that Ta would check next (RFC 8445 section 6.1.4.2, steps 1 to 3), changing nothing."""
         if self.triggered:
             return self.triggered[0]
-        if self.is_completed:
+        if not self.takes_pairs:
             return None
         best: Pair | None = None
-        for pair in self.pairs.values():
+        wanted = [pair for pair in self.pairs.values() if self._is_above_floor(pair)]
+        for pair in wanted:
             if pair.state is PairState.WAITING and (best is None or pair.priority > best.priority):
                 best = pair
         if best is not None:
@@ -114,7 +135,7 @@ class CheckList:
         # Here a check that had to be repeated holds them no more.
         waited_for = (p for p in self.pairs.values() if p.state is PairState.IN_PROGRESS and not p.is_overdue)
         busy = {pair.foundation for pair in waited_for}
-        for pair in self.pairs.values():
+        for pair in wanted:
             if pair.state is PairState.FROZEN and pair.foundation not in busy:
                 best = pair if best is None or pair.priority > best.priority else best
         return best
@@ -126,6 +147,12 @@ class CheckList:
             self._forget_trigger(pair)
             pair.state = PairState.IN_PROGRESS
         return pair
+
+    def _may_lead(self, pair: Pair) -> bool:
+        return bool(pair.nominate_on_success) or pair.is_valid or self._is_above_floor(pair)
+
+    def _is_above_floor(self, pair: Pair) -> bool:
+        return not self.is_completed or (self.floor is not None and pair.priority > self.floor)
 
     def _forget_trigger(self, pair: Pair) -> None:
         if pair in self.triggered:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import attrs
 
 from xp2p_trio.errors import InvalidArgument
+from xp2p_trio.sansio import AddressFilter, canonical_host, is_ipv6
 
 CONSENT_INTERVAL: Final = 5.0
 """Seconds between consent checks, before the randomisation by a fifth (RFC 7675 section 5.1)."""
@@ -35,6 +37,19 @@ def check_credentials(username_fragment: str, password: str) -> None:
         raise InvalidArgument("the password is not 22 to 256 of the characters A-Z a-z 0-9 + /")
 
 
+def _canonical_hosts(hosts: Mapping[str, str]) -> Mapping[str, str]:
+    canonical: dict[str, str] = {}
+    for own, public in hosts.items():
+        ours, theirs = canonical_host(own), canonical_host(public)
+        if ours is None or theirs is None or is_ipv6(ours) != is_ipv6(theirs):
+            raise InvalidArgument(
+                f"public_addresses has {own!r}: {public!r}; "
+                "it maps an IP address of this machine to one of the same family"
+            )
+        canonical[ours] = theirs
+    return canonical
+
+
 @attrs.frozen(kw_only=True)
 class Configuration:
     """The choices of one agent. Times are seconds.
@@ -45,7 +60,14 @@ class Configuration:
         nomination: "regular" by RFC 8445 section 8.1.1, or "aggressive" by RFC 5245 section 8.1.1.2.
         carries: "dtls" lets in what DTLS may start with alone (RFC 7983); "any" every datagram whose first byte is 4 or
             more, so that it is no STUN.
+        policy: "all", or "relay" to use nothing but TURN servers, so that the peer never learns an address of ours.
+        lite: answer checks and make none (RFC 8445 section 2.5): for servers with a public address.
+        tcp: whether TCP candidates are offered and used (RFC 6544).
+        hide_hosts: whether host candidates are told by mDNS names in place of addresses.
+        public_addresses: by our own address the one that a static NAT shows of it (1:1), as in a cloud.
+        remote_filter: which hosts checks may go to.
         nomination_wait: how long after the first valid pair a better one that is still in progress is awaited.
+        relay_wait: the same while the best one goes by way of our TURN server.
         check_pacing: Ta (RFC 8445 section 14.2). Both sides must know another value than 0.05.
         check_timeout: how long checks go on without a valid pair once the candidates of both sides have ended.
         patience: how long they go on at most, so that late candidates are not missed (RFC 8863 section 4).
@@ -64,7 +86,14 @@ class Configuration:
     password: str | None = attrs.field(default=None, repr=False)
     nomination: Literal["regular", "aggressive"] = "regular"
     carries: Literal["dtls", "any"] = "dtls"
+    policy: Literal["all", "relay"] = "all"
+    lite: bool = False
+    tcp: bool = False
+    hide_hosts: bool = False
+    public_addresses: Mapping[str, str] = attrs.field(factory=dict, converter=_canonical_hosts)
+    remote_filter: AddressFilter = attrs.field(factory=AddressFilter)
     nomination_wait: float = 0.5
+    relay_wait: float = 1.0
     check_pacing: float = 0.05
     check_timeout: float = 10.0
     patience: float = 39.5
@@ -89,7 +118,18 @@ class Configuration:
             raise InvalidArgument(f'carries is {self.carries!r}, neither "dtls" nor "any"')
         if not self.check_pacing >= MIN_PACING:
             raise InvalidArgument(f"check_pacing {self.check_pacing} is less than {MIN_PACING} (RFC 8445 section 14.2)")
-        for name in ("nomination_wait", "check_timeout", "patience", "gathering_timeout", "disconnected_timeout"):
+        if self.policy not in ("all", "relay"):
+            raise InvalidArgument(f'policy is {self.policy!r}, neither "all" nor "relay"')
+        if self.lite and (self.policy == "relay" or self.tcp or self.hide_hosts):
+            raise InvalidArgument("lite has host candidates of UDP alone; policy, tcp and hide_hosts do not go with it")
+        for name in (
+            "nomination_wait",
+            "relay_wait",
+            "check_timeout",
+            "patience",
+            "gathering_timeout",
+            "disconnected_timeout",
+        ):
             if not getattr(self, name) >= 0:
                 raise InvalidArgument(f"{name} is {getattr(self, name)}; it is a number of seconds, 0 or more")
         for name in (
