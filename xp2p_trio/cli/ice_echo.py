@@ -47,7 +47,7 @@ async def ice_echo(options: argparse.Namespace) -> None:
 
 
 def _open(options: argparse.Namespace, role: ice.Role) -> AbstractAsyncContextManager[IceAgent]:
-    return open_ice_agent(role=role, stun_servers=options.stun_servers, enable_ipv6=options.enable_ipv6)
+    return open_ice_agent(role=role, stun_servers=options.ice_servers, enable_ipv6=options.enable_ipv6)
 
 
 async def _tell_states(agent: IceAgent) -> None:

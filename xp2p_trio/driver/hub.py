@@ -265,6 +265,8 @@ class Hub:
                 self.engine,
                 bind_address=configuration.bind_address,
                 enable_ipv6=configuration.enable_ipv6,
+                interfaces=configuration.interfaces,
+                port_range=configuration.port_range,
             )
         except OSError as error:
             logger.warning("no candidate on the chosen address: %s", error)

@@ -31,7 +31,7 @@ from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.udp import SystemNetwork
 from xp2p_trio.errors import Failure, InvalidState
-from xp2p_trio.peer import IceServer, parse_ice_server
+from xp2p_trio.peer import IceServer, IceServerLike, parse_ice_servers
 from xp2p_trio.sansio import Closed, Failed
 
 MAX_UNREAD: Final = 1024
@@ -46,7 +46,7 @@ async def open_ice_agent(
     configuration: ice.Configuration | None = None,
     *,
     role: ice.Role,
-    stun_servers: Iterable[str | IceServer] = (),
+    stun_servers: Iterable[IceServerLike] = (),
     bind_address: str | None = None,
     enable_ipv6: bool = False,
     consent_interval: float = ice.CONSENT_INTERVAL,
@@ -57,7 +57,8 @@ async def open_ice_agent(
     Args:
         configuration: constants of ICE.
         role: one side is CONTROLLING (by custom the one that offers), the other CONTROLLED; a conflict is repaired.
-        stun_servers: URLs of servers that tell our public address; one that does not answer delays nothing.
+        stun_servers: servers that tell our public address, as `peer.Configuration.ice_servers` takes them; one that
+            does not answer delays nothing.
         bind_address: the one local IP address to use; every usable interface by default.
         enable_ipv6: whether IPv6 addresses are used as well.
         consent_interval: seconds between two consent checks (RFC 7675 section 5.1).
@@ -69,7 +70,7 @@ async def open_ice_agent(
         core,
         network or SystemNetwork(),
         configuration,
-        servers=[each if isinstance(each, IceServer) else parse_ice_server(each) for each in stun_servers],
+        servers=parse_ice_servers(stun_servers),
         bind_address=bind_address,
         enable_ipv6=enable_ipv6,
     )

@@ -18,12 +18,14 @@ from xp2p_trio.peer.events import (
     ServerAddressRequested,
     SignalingStateChanged,
 )
-from xp2p_trio.peer.ice_server import IceServer, parse_ice_server
+from xp2p_trio.peer.ice_server import IceServer, IceServerLike, parse_ice_server, parse_ice_servers
+from xp2p_trio.peer.interface_filter import EVERY_INTERFACE, InterfaceFilter
 from xp2p_trio.peer.signaling import SignalingState
 from xp2p_trio.peer.state import ConnectionState, GatheringState
 from xp2p_trio.peer.statistics import Statistics
 
 __all__ = [
+    "EVERY_INTERFACE",
     "Configuration",
     "Connection",
     "ConnectionState",
@@ -34,6 +36,8 @@ __all__ = [
     "GatheringStateChanged",
     "IceCandidate",
     "IceServer",
+    "IceServerLike",
+    "InterfaceFilter",
     "LocalCandidateFound",
     "ServerAddressRequested",
     "SessionDescription",
@@ -44,4 +48,5 @@ __all__ = [
     "decode_signal",
     "encode_signal",
     "parse_ice_server",
+    "parse_ice_servers",
 ]

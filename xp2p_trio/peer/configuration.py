@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
 
 import attrs
 
@@ -13,26 +14,37 @@ from xp2p_trio.dtls import Configuration as DtlsConfiguration
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.ice import CONSENT_INTERVAL
 from xp2p_trio.ice import Configuration as IceConfiguration
-from xp2p_trio.peer.ice_server import IceServer, ice_servers
+from xp2p_trio.peer.ice_server import IceServer, parse_ice_servers
+from xp2p_trio.peer.interface_filter import EVERY_INTERFACE, InterfaceFilter
+from xp2p_trio.peer.validators import made_of, one_of, optional_ip_address, port, positive
+from xp2p_trio.sansio import AddressFilter, canonical_host, is_ipv6
 from xp2p_trio.sctp import Configuration as SctpConfiguration
 
 
-def _positive(_instance: object, attribute: attrs.Attribute[Any], value: float) -> None:
-    if not value > 0:
-        raise InvalidArgument(f"{attribute.name} is {value!r}; it must be greater than 0")
+def _port_range(value: Sequence[int] | None) -> tuple[int, int] | None:
+    match value:
+        case None:
+            return None
+        case (int(low), int(high)) if 1 <= low <= high <= 65535:
+            return low, high
+        case _:
+            raise InvalidArgument(
+                f"port_range is {value!r}; it must be the lowest and the highest port, within 1 to 65535"
+            )
 
 
-def _port(_instance: object, attribute: attrs.Attribute[Any], value: int) -> None:
-    if not 0 < value < 65536:
-        raise InvalidArgument(f"{attribute.name} is {value!r}; ports are 1 to 65535")
+def _host_mapping(value: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(_mapped_host(local, public) for local, public in value.items()))
 
 
-def _address(_instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None:
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            raise InvalidArgument(f"{attribute.name} is {value!r}; it must be an IP address of this machine") from None
+def _mapped_host(local: str, public: str) -> tuple[str, str]:
+    inside, outside = canonical_host(local), canonical_host(public)
+    if inside is None or outside is None:
+        wrong = local if inside is None else public
+        raise InvalidArgument(f"public_addresses has {wrong!r}, which is no IP address; write {{local: public}}")
+    if is_ipv6(inside) != is_ipv6(outside):
+        raise InvalidArgument(f"public_addresses says {public!r} for {local!r}; both are of one family, IPv4 or IPv6")
+    return inside, outside
 
 
 @attrs.frozen(kw_only=True)
@@ -40,9 +52,18 @@ class Configuration:
     """The configuration of a `Connection`.
 
     Attributes:
-        ice_servers: STUN servers, as URLs, values or the browser's dictionaries. None by default.
-        bind_address: the one local IP address to use; every usable interface by default.
+        ice_servers: STUN and TURN servers, as URLs, values or the browser's dictionaries. None by default.
+        ice_transport_policy: "relay" lets the peer learn the addresses of TURN servers only; "all" lets it learn ours.
+        bind_address: the one local IP address to use, whatever `interfaces` admits; every usable interface by default.
         enable_ipv6: whether IPv6 addresses are used as well.
+        interfaces: which network interfaces and which of their addresses are used; every one by default.
+        port_range: the lowest and the highest local port, for firewalls that let no others pass; any port by default.
+        public_addresses: for a machine behind a 1:1 NAT (a port forwarded, a cloud's elastic address) what peers reach
+            each of its local IP addresses by: they are told that one instead.
+        remote_filter: which IP addresses of the peer are tried; every one by default.
+        ice_tcp: whether candidates are offered and tried over TCP as well (RFC 6544).
+        mdns: "resolve" asks the local network for the mDNS names behind which browsers hide their addresses; "hide"
+            hides ours behind such names as well; "off" leaves out the candidates that have them.
         certificate: our identity; a new one for each connection by default.
         sctp_port: the port that `a=sctp-port` announces (RFC 8841 section 5).
         max_message_size: bytes of the largest message that we accept, `a=max-message-size` (RFC 8841 section 6); at
@@ -58,23 +79,34 @@ class Configuration:
         channels: limits of data channels.
     """
 
-    ice_servers: tuple[IceServer, ...] = attrs.field(default=(), converter=ice_servers)
-    bind_address: str | None = attrs.field(default=None, validator=_address)
+    ice_servers: tuple[IceServer, ...] = attrs.field(default=(), converter=parse_ice_servers)
+    ice_transport_policy: Literal["all", "relay"] = attrs.field(default="all", validator=one_of("all", "relay"))
+    bind_address: str | None = attrs.field(default=None, validator=optional_ip_address)
     enable_ipv6: bool = False
+    interfaces: InterfaceFilter = attrs.field(default=EVERY_INTERFACE, validator=made_of(InterfaceFilter))
+    port_range: tuple[int, int] | None = attrs.field(default=None, converter=_port_range)
+    public_addresses: Mapping[str, str] = attrs.field(factory=dict, converter=_host_mapping, hash=False)
+    remote_filter: AddressFilter = attrs.field(factory=AddressFilter, validator=made_of(AddressFilter))
+    ice_tcp: bool = False
+    mdns: Literal["resolve", "hide", "off"] = attrs.field(default="resolve", validator=one_of("resolve", "hide", "off"))
     certificate: Certificate | None = attrs.field(default=None, repr=False)
-    sctp_port: int = attrs.field(default=5000, validator=_port)
-    max_message_size: int = attrs.field(default=262144, validator=_positive)
-    send_buffer: int = attrs.field(default=256 * 1024, validator=_positive)
-    receive_buffer: int = attrs.field(default=1024 * 1024, validator=_positive)
-    consent_interval: float = attrs.field(default=CONSENT_INTERVAL, validator=_positive)
-    close_timeout: float = attrs.field(default=5.0, validator=_positive)
+    sctp_port: int = attrs.field(default=5000, validator=port)
+    max_message_size: int = attrs.field(default=262144, validator=positive)
+    send_buffer: int = attrs.field(default=256 * 1024, validator=positive)
+    receive_buffer: int = attrs.field(default=1024 * 1024, validator=positive)
+    consent_interval: float = attrs.field(default=CONSENT_INTERVAL, validator=positive)
+    close_timeout: float = attrs.field(default=5.0, validator=positive)
     ice: IceConfiguration = attrs.field(factory=IceConfiguration)
     dtls: DtlsConfiguration = attrs.field(factory=DtlsConfiguration)
     sctp: SctpConfiguration = attrs.field(factory=SctpConfiguration)
     channels: ChannelsConfiguration = attrs.field(factory=ChannelsConfiguration)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what SCTP would refuse when the connection starts."""
+        """Refuse what leads nowhere, and what SCTP would refuse when the connection starts."""
+        if self.ice_transport_policy == "relay" and not any(server.is_turn for server in self.ice_servers):
+            raise InvalidArgument(
+                "ice_transport_policy is 'relay', and no TURN server is among ice_servers; add one, or choose 'all'"
+            )
         if self.max_message_size > self.sctp.receive_window:
             raise InvalidArgument(
                 f"max_message_size is {self.max_message_size}; it must be at most sctp.receive_window, "
