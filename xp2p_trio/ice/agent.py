@@ -42,6 +42,8 @@ class Agent:
         role: controlling for who made the offer (RFC 8445 section 6.1.1); a conflict is repaired.
         random_bytes: source of credentials, tie-breaker and transaction ids.
         consent_interval: seconds between consent checks (RFC 7675), 5 to 24. The seeds' value is 15.
+        relay_only: use nothing but TURN servers, so that the peer never learns an address of ours.
+        hide_hosts: tell host candidates by mDNS names in place of addresses.
     """
 
     def __init__(
@@ -51,18 +53,28 @@ class Agent:
         role: Role,
         random_bytes: RandomBytes,
         consent_interval: float = CONSENT_INTERVAL,
+        relay_only: bool = False,
+        hide_hosts: bool = False,
     ) -> None:
         if not _MIN_CONSENT_INTERVAL <= consent_interval <= _MAX_CONSENT_INTERVAL:
             raise InvalidArgument(
                 f"consent_interval {consent_interval} is not within {_MIN_CONSENT_INTERVAL:g} to "
                 f"{_MAX_CONSENT_INTERVAL:g} s (RFC 7675 section 5.1)"
             )
+        if configuration.lite and (relay_only or hide_hosts):
+            raise InvalidArgument("lite tells host candidates as they are; relay_only and hide_hosts do not go with it")
         self._configuration = configuration
-        self._shared = Shared(configuration, random_bytes, consent_interval)
+        self._shared = Shared(
+            configuration,
+            random_bytes,
+            consent_interval=consent_interval,
+            relay_only=relay_only,
+            hide_hosts=hide_hosts,
+        )
         if configuration.username_fragment is not None and configuration.password is not None:
             credentials = Credentials(configuration.username_fragment, configuration.password)
         else:
-            credentials = draw_credentials(random_bytes)
+            credentials = Credentials(*draw_credentials(random_bytes))
         # A lite agent is always controlled (RFC 8445 section 6.1.1).
         self._generations = Generations(self._shared, Role.CONTROLLED if configuration.lite else role, credentials)
         self._wiring = Wiring(self._shared, self._generations)
@@ -118,6 +130,11 @@ class Agent:
     def is_restarting(self) -> bool:
         """Whether a restart has not yet found a path of its own."""
         return self._generations.previous is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the terminal event has come."""
+        return self._has_ended
 
     @property
     def is_gathering_complete(self) -> bool:
@@ -370,7 +387,7 @@ class Agent:
             check_credentials(*credentials)
         if self._advance(now).is_over:
             return
-        drawn = draw_credentials(self._shared.random_bytes) if credentials is None else Credentials(*credentials)
+        drawn = Credentials(*(credentials or draw_credentials(self._shared.random_bytes)))
         self._has_gathered = True
         self._generations.restart(drawn)
         self._shared.events.append(AddressesRequested())

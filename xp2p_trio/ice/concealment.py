@@ -7,7 +7,6 @@ from typing import Final, final
 
 import attrs
 
-from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.events import Event, NamePublished
 from xp2p_trio.sansio import RandomBytes, is_ipv6
 from xp2p_trio.sdp import Candidate, CandidateType
@@ -21,8 +20,8 @@ class Concealment:
 
     __slots__ = ("_events", "_hides", "_names", "_random_bytes")
 
-    def __init__(self, configuration: Configuration, random_bytes: RandomBytes, events: list[Event]) -> None:
-        self._hides = configuration.hide_hosts
+    def __init__(self, random_bytes: RandomBytes, events: list[Event], *, hides: bool) -> None:
+        self._hides = hides
         self._random_bytes = random_bytes
         self._events = events
         self._names: dict[str, str] = {}

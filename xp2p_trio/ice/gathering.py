@@ -189,7 +189,7 @@ class Gathering:
             self._allocate(base, server)
 
     def _ask(self, base: Address, server: Address) -> None:
-        if self._session.configuration.policy == "relay" or not _may_reach(base, server):
+        if self._session.shared.relay_only or not _may_reach(base, server):
             return
         client = Client(server, base, self._session.random_bytes)
         self._clients[base, server, Transport.UDP] = client
@@ -219,7 +219,7 @@ class Gathering:
             self._relays.remove(relay)
 
     def _reflexive(self, base: Address, mapped: Address, server: Address) -> None:
-        if self._session.configuration.policy == "all":
+        if not self._session.shared.relay_only:
             add_server_reflexive_candidate(self._session, base, mapped, server)
 
     def _harvest(self, client: Client) -> None:

@@ -47,7 +47,7 @@ def add_host_candidate(session: Session, base: Address, local_preference: int) -
     """A socket of ours (RFC 8445 section 5.1.1.1)."""
     configuration = session.configuration
     address = check_own_address(base)
-    if base in session.bases or configuration.policy == "relay":
+    if base in session.bases or session.shared.relay_only:
         return
     if not _has_room(session):
         return
@@ -134,7 +134,7 @@ def remove_base(session: Session, base: Address, transport: Transport, why: str)
 def add_tcp_candidates(session: Session, base: Address, local_preference: int) -> None:
     """A TCP port that listens, and the right to connect from its host (RFC 6544 section 4.1)."""
     address = check_own_address(base)
-    if base in session.passive or session.configuration.policy == "relay":
+    if base in session.passive or session.shared.relay_only:
         return
     for tcp_type, port in (("active", ACTIVE_PORT), ("passive", address[1])):
         if tcp_type == "active" and address[0] in session.active:

@@ -143,7 +143,7 @@ def _ask_for_name(session: Session, candidate: Candidate) -> None:
     session.counters.candidates_mdns += 1
     waiting = session.unresolved.get(name)
     if waiting is None:
-        if len(session.unresolved) >= MAX_NAMES or session.configuration.policy == "relay":
+        if len(session.unresolved) >= MAX_NAMES or session.shared.relay_only:
             session.counters.candidates_refused += 1
             return
         session.unresolved[name] = [candidate]

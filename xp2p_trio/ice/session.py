@@ -34,11 +34,13 @@ MAX_QUEUED_RESPONSES: Final = 64
 """Answers that wait to be pulled; a peer whose answer is dropped asks again."""
 
 
-def draw_credentials(random_bytes: RandomBytes) -> Credentials:
-    """New ones, with at least 24 and 128 random bits (RFC 8445 section 5.3); base64 has exactly ICE's characters."""
-    return Credentials(
-        base64.b64encode(random_bytes(6)).decode("ascii"), base64.b64encode(random_bytes(18)).decode("ascii")
-    )
+def draw_credentials(random_bytes: RandomBytes) -> tuple[str, str]:
+    """A new username fragment and password, with at least 24 and 128 random bits (RFC 8445 section 5.3)."""
+    fragment, password = (
+        base64.b64encode(random_bytes(6)),
+        base64.b64encode(random_bytes(18)),
+    )  # exactly ICE's characters
+    return fragment.decode("ascii"), password.decode("ascii")
 
 
 @final
@@ -46,6 +48,7 @@ class Shared:
     """What all sessions of one agent have in common.
 
     Attributes:
+        relay_only: whether nothing but TURN servers is used.
         events: not taken yet.
         counters: of the agent.
         streams: asked for and open.
@@ -69,12 +72,22 @@ class Shared:
         "parking",
         "random_bytes",
         "received",
+        "relay_only",
         "relays",
         "streams",
         "tie_breaker",
     )
 
-    def __init__(self, configuration: Configuration, random_bytes: RandomBytes, consent_interval: float) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        random_bytes: RandomBytes,
+        *,
+        consent_interval: float,
+        relay_only: bool,
+        hide_hosts: bool,
+    ) -> None:
+        self.relay_only = relay_only
         self.configuration = configuration
         self.random_bytes = random_bytes
         self.consent_interval = consent_interval
@@ -82,7 +95,7 @@ class Shared:
         self.events: list[Event] = []
         self.streams = Streams(self.events)
         self.relays = Relays(configuration, random_bytes, self.streams, self.events)
-        self.concealment = Concealment(configuration, random_bytes, self.events)
+        self.concealment = Concealment(random_bytes, self.events, hides=hide_hosts)
         self.received: list[bytes] = []
         self.parking = Parking()
         self.tie_breaker = int.from_bytes(random_bytes(8), "big")

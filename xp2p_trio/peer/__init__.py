@@ -15,6 +15,7 @@ from xp2p_trio.peer.events import (
     Event,
     GatheringStateChanged,
     LocalCandidateFound,
+    NegotiationNeeded,
     ServerAddressRequested,
     SignalingStateChanged,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "IceServerLike",
     "InterfaceFilter",
     "LocalCandidateFound",
+    "NegotiationNeeded",
     "ServerAddressRequested",
     "SessionDescription",
     "Signal",

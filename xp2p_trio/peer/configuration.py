@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Literal
 
 import attrs
@@ -17,7 +16,6 @@ from xp2p_trio.ice import Configuration as IceConfiguration
 from xp2p_trio.peer.ice_server import IceServer, parse_ice_servers
 from xp2p_trio.peer.interface_filter import EVERY_INTERFACE, InterfaceFilter
 from xp2p_trio.peer.validators import made_of, one_of, optional_ip_address, port, positive
-from xp2p_trio.sansio import AddressFilter, canonical_host, is_ipv6
 from xp2p_trio.sctp import Configuration as SctpConfiguration
 
 
@@ -33,20 +31,6 @@ def _port_range(value: Sequence[int] | None) -> tuple[int, int] | None:
             )
 
 
-def _host_mapping(value: Mapping[str, str]) -> Mapping[str, str]:
-    return MappingProxyType(dict(_mapped_host(local, public) for local, public in value.items()))
-
-
-def _mapped_host(local: str, public: str) -> tuple[str, str]:
-    inside, outside = canonical_host(local), canonical_host(public)
-    if inside is None or outside is None:
-        wrong = local if inside is None else public
-        raise InvalidArgument(f"public_addresses has {wrong!r}, which is no IP address; write {{local: public}}")
-    if is_ipv6(inside) != is_ipv6(outside):
-        raise InvalidArgument(f"public_addresses says {public!r} for {local!r}; both are of one family, IPv4 or IPv6")
-    return inside, outside
-
-
 @attrs.frozen(kw_only=True)
 class Configuration:
     """The configuration of a `Connection`.
@@ -58,10 +42,6 @@ class Configuration:
         enable_ipv6: whether IPv6 addresses are used as well.
         interfaces: which network interfaces and which of their addresses are used; every one by default.
         port_range: the lowest and the highest local port, for firewalls that let no others pass; any port by default.
-        public_addresses: for a machine behind a 1:1 NAT (a port forwarded, a cloud's elastic address) what peers reach
-            each of its local IP addresses by: they are told that one instead.
-        remote_filter: which IP addresses of the peer are tried; every one by default.
-        ice_tcp: whether candidates are offered and tried over TCP as well (RFC 6544).
         mdns: "resolve" asks the local network for the mDNS names behind which browsers hide their addresses; "hide"
             hides ours behind such names as well; "off" leaves out the candidates that have them.
         certificate: our identity; a new one for each connection by default.
@@ -85,9 +65,6 @@ class Configuration:
     enable_ipv6: bool = False
     interfaces: InterfaceFilter = attrs.field(default=EVERY_INTERFACE, validator=made_of(InterfaceFilter))
     port_range: tuple[int, int] | None = attrs.field(default=None, converter=_port_range)
-    public_addresses: Mapping[str, str] = attrs.field(factory=dict, converter=_host_mapping, hash=False)
-    remote_filter: AddressFilter = attrs.field(factory=AddressFilter, validator=made_of(AddressFilter))
-    ice_tcp: bool = False
     mdns: Literal["resolve", "hide", "off"] = attrs.field(default="resolve", validator=one_of("resolve", "hide", "off"))
     certificate: Certificate | None = attrs.field(default=None, repr=False)
     sctp_port: int = attrs.field(default=5000, validator=port)
@@ -106,6 +83,10 @@ class Configuration:
         if self.ice_transport_policy == "relay" and not any(server.is_turn for server in self.ice_servers):
             raise InvalidArgument(
                 "ice_transport_policy is 'relay', and no TURN server is among ice_servers; add one, or choose 'all'"
+            )
+        if self.ice.lite and (self.ice_transport_policy == "relay" or self.mdns == "hide"):
+            raise InvalidArgument(
+                'ice.lite tells host candidates as they are; "relay" and mdns="hide" do not go with it'
             )
         if self.max_message_size > self.sctp.receive_window:
             raise InvalidArgument(
