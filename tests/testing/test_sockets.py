@@ -193,3 +193,32 @@ async def test_nobody_bound_there_is_no_error(network: Network, autojump_clock: 
     alice.transmit(to(alice, bob, b"y"))
     assert [burst.datagrams for burst in await bob.receive()] == [[b"y"]]
     assert network.next_timeout() == math.inf
+
+
+async def test_a_socket_is_served_when_the_one_that_should_keep_the_time_has_its_own_news(
+    network: Network, autojump_clock: MockClock
+) -> None:
+    """The timekeeper leaves in the same turn in which something arrives for the one that would take over from it."""
+    alice, bob = pair(network)
+    third = network.host("bob").bind(("192.0.2.2", 0))
+    leaving = trio.CancelScope()
+    received: list[bytes] = []
+
+    async def keep_the_time_for_a_while() -> None:
+        with leaving:
+            await alice.receive()
+
+    async def receive_once(receiver: VirtualSocket) -> None:
+        received.extend((await receiver.receive())[0].datagrams)
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for function, *arguments in ((keep_the_time_for_a_while,), (receive_once, bob), (receive_once, third)):
+                nursery.start_soon(function, *arguments)
+                await wait_all_tasks_blocked()
+            network.set_link("alice", "bob", Link())
+            leaving.cancel()
+            alice.transmit(to(alice, bob, b"at once"))
+            network.set_link("alice", "bob", Link(delay=1.0))
+            alice.transmit(to(alice, third, b"later"))
+    assert received == [b"at once", b"later"]

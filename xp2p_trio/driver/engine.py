@@ -15,9 +15,10 @@ from typing import Any, Final, TypeAlias, final
 
 import trio
 
+from xp2p_trio.driver.engine_streams import EngineStreams, Receive, StreamCore
 from xp2p_trio.driver.network import DatagramSocket, Network
 from xp2p_trio.driver.nursery import Background
-from xp2p_trio.sansio import Address, Burst, Layer
+from xp2p_trio.sansio import Address, Burst, Layer, Transport
 
 MAX_BURST: Final = 64
 """Datagrams that the core builds at a time: as many as the kernel takes in one call (UDP_MAX_SEGMENTS)."""
@@ -36,6 +37,7 @@ ANSWER_TURNS: Final = 2
 
 logger = logging.getLogger("xp2p_trio.driver")
 
+_UDP: Final = Transport.UDP  # an attribute of an enumeration costs as much as a dictionary's look-up
 
 Core: TypeAlias = Layer[Burst, Burst, Any]
 """What an engine drives: a `peer.Connection` or an `ice.Agent`."""
@@ -43,18 +45,27 @@ Core: TypeAlias = Layer[Burst, Burst, Any]
 
 @final
 class Engine:
-    """Sockets, clock and core of one connection."""
+    """Sockets, streams, clock and core of one connection."""
 
-    def __init__(self, core: Core, network: Network, publish: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        network: Network,
+        publish: Callable[[], bool],
+        *,
+        stream_core: StreamCore | None = None,
+    ) -> None:
         """Make an engine that stands still until `start`.
 
         Args:
             core: what to drive.
             network: where sockets come from.
             publish: called after each step to hand the core's news on; whether the core is at its end.
+            stream_core: the same core, if it uses streams.
         """
         self._core = core
         self._network = network
+        self._streams = EngineStreams(stream_core, network, self._receive_loop, self.flush)
         self._publish = publish
         self._background: Background | None = None
         self._sockets: dict[Address, DatagramSocket] = {}
@@ -74,6 +85,7 @@ class Engine:
     def start(self, background: Background) -> None:
         """Begin to drive the core, in background tasks."""
         self._background = background
+        self._streams.start(background)
         background.start_soon(self._pump)
 
     def bind(self, address: Address) -> Address:
@@ -88,8 +100,50 @@ class Engine:
         assert self._background is not None
         socket = self._network.bind(address)
         self._sockets[socket.address] = socket
-        self._background.start_soon(self._receive_loop, socket)
+        self._background.start_soon(self._receive_loop, socket.receive)
         return socket.address
+
+    def close_socket(self, address: Address, transport: Transport) -> None:
+        """Close the socket that `bind`, or the listener that `listen`, opened on an address, which is gone."""
+        if transport.is_stream:
+            self._streams.close_listener(address)
+        elif (socket := self._sockets.pop(address, None)) is not None:
+            self._blocked.pop(address, None)
+            socket.close()
+
+    # --- streams; see `EngineStreams`
+
+    @property
+    def dropped_frames(self) -> int:
+        """Frames that found no room in a stream that takes nothing more."""
+        return self._streams.dropped_frames
+
+    def connect_stream(
+        self, number: int, local_host: str | None, remote: Address, transport: Transport, server_name: str
+    ) -> None:
+        """Connect in the background, and tell the core of the outcome under that number."""
+        self._streams.connect(number, local_host, remote, transport, server_name)
+
+    def withdraw_stream(self, number: int) -> None:
+        """Give up a connection attempt; the core hears no more of it."""
+        self._streams.withdraw(number)
+
+    def close_stream(self, local: Address, remote: Address, transport: Transport) -> None:
+        """Close a stream; the core hears no more of it."""
+        self._streams.close((local, remote, transport))
+
+    def listen(self, address: Address) -> Address:
+        """Take the streams that peers open there, and tell the core of each.
+
+        Returns:
+            The address with the port that was bound.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        return self._streams.listen(address)
+
+    # ---
 
     @trio.lowlevel.enable_ki_protection
     def wake(self, size: int = 0) -> None:
@@ -126,12 +180,16 @@ class Engine:
             self._woken.set()
             for socket in self._sockets.values():
                 socket.close()
+            self._streams.stop()
 
     def _hand_on(self) -> None:
         if self._publish():
             self.stop()
 
     def _transmit(self, burst: Burst) -> None:
+        if burst.transport is not _UDP:
+            self._streams.transmit(burst)
+            return
         if self._blocked and burst.local in self._blocked:
             self._blocked[burst.local].append(burst)
             return
@@ -141,8 +199,8 @@ class Engine:
         sent = socket.transmit(burst)
         if sent < len(burst.datagrams):
             assert self._background is not None
-            self._blocked[burst.local] = [Burst(burst.local, burst.remote, burst.datagrams[sent:])]
-            self._background.start_soon(self._unblock, socket)
+            waiting = self._blocked[burst.local] = [Burst(burst.local, burst.remote, burst.datagrams[sent:])]
+            self._background.start_soon(self._unblock, socket, waiting)
 
     def _is_stalled(self) -> bool:
         """Whether so much waits for a full socket that more is not asked of the core."""
@@ -151,9 +209,8 @@ class Engine:
         return any(sum(len(burst.datagrams) for burst in waiting) >= MAX_BURST for waiting in self._blocked.values())
 
     @trio.lowlevel.enable_ki_protection
-    async def _unblock(self, socket: DatagramSocket) -> None:
+    async def _unblock(self, socket: DatagramSocket, waiting: list[Burst]) -> None:
         """Send what waits for a full socket as soon as it takes it. Timers and the other sockets go on meanwhile."""
-        waiting = self._blocked[socket.address]
         try:
             with trio.move_on_after(BLOCKED_PATIENCE) as patience:
                 while waiting:
@@ -165,14 +222,16 @@ class Engine:
                     waiting[:1] = [Burst(burst.local, burst.remote, rest)] if rest else []
         except trio.ClosedResourceError:
             return
+        if self._blocked.get(socket.address) is not waiting:
+            return  # the socket was closed meanwhile
         if waiting:
             logger.debug("%s port %d takes nothing: %d bursts lost", *socket.address, len(waiting))
         del self._blocked[socket.address]
         self.flush()
 
     @trio.lowlevel.enable_ki_protection
-    async def _receive_loop(self, socket: DatagramSocket) -> None:
-        receive, core = socket.receive, self._core
+    async def _receive_loop(self, receive: Receive) -> None:
+        core = self._core
         while not self._is_over:
             try:
                 bursts = await receive()

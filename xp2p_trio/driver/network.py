@@ -87,8 +87,12 @@ class StreamSocket(Protocol):
     def transport(self) -> Transport:
         """TCP or TLS."""
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something is kept that the system did not take yet: it needs a `wait_writable` to leave."""
+
     async def receive(self) -> bytes:
-        """Wait for the next piece of the stream; empty at its end, however that came.
+        """Wait for the next piece of the stream, of 64 KiB at most; empty at its end, however that came.
 
         Raises:
             trio.ClosedResourceError: the stream was closed by us.
@@ -130,6 +134,7 @@ class StreamListener(Protocol):
 
         Raises:
             trio.ClosedResourceError: the listener was closed.
+            trio.BusyResourceError: another task waits here.
         """
 
     def close(self) -> None:

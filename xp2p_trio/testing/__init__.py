@@ -39,6 +39,7 @@ from xp2p_trio.testing.nat import (
     STATEFUL,
     SYMMETRIC,
     UDP_BLOCKED,
+    WEB_ONLY,
     FirewallPolicy,
     NatBehaviour,
 )
@@ -47,6 +48,7 @@ from xp2p_trio.testing.pair import OverUdp, Pair
 from xp2p_trio.testing.peers import Peers, connect_peers
 from xp2p_trio.testing.serving import serve
 from xp2p_trio.testing.statistics import NetworkStatistics
+from xp2p_trio.testing.streams import StreamAccepted, StreamEnded, StreamNews
 from xp2p_trio.testing.stun_server import StunServer
 from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
 from xp2p_trio.testing.turn_configuration import TurnFaults, TurnServerConfiguration
@@ -60,6 +62,7 @@ __all__ = [
     "STATEFUL",
     "SYMMETRIC",
     "UDP_BLOCKED",
+    "WEB_ONLY",
     "AllocationCreated",
     "AllocationDeleted",
     "AmplificationSpy",
@@ -86,6 +89,9 @@ __all__ = [
     "Peers",
     "Sent",
     "Spinning",
+    "StreamAccepted",
+    "StreamEnded",
+    "StreamNews",
     "StunServer",
     "TraceEntry",
     "Translated",

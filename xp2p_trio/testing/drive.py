@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from xp2p_trio.sansio import Burst, Layer
 from xp2p_trio.testing.network import Network
+from xp2p_trio.testing.streams import StreamEnded, StreamNews
 
 BurstLayer: TypeAlias = Layer[Burst, Burst, Any]
 """What can be driven as it is: `peer.Connection`, `ice.Agent`, `stun.Client`."""
 
 OnEvents: TypeAlias = Callable[[str, list[Any], float], None]
 """Gets the name of the host, the events drained from its layer, and the time."""
+
+OnStreamNews: TypeAlias = Callable[[StreamNews, float], None]
+"""Gets what happened to a stream, and the time."""
 
 TRANSMIT_LIMIT = 64
 """Datagrams asked of a layer at a time."""
@@ -36,6 +40,7 @@ def drive(
     now: float = 0.0,
     timeout: float = 60.0,
     on_events: OnEvents | None = None,
+    on_stream_news: OnStreamNews | None = None,
     max_steps: int = 1_000_000,
 ) -> float:
     """Move datagrams and the clock until `until` holds.
@@ -50,6 +55,7 @@ def drive(
         now: virtual time of the start, in seconds.
         timeout: seconds of virtual time.
         on_events: takes the events of the layers; without it they stay where they are.
+        on_stream_news: takes the streams that were accepted, before what they bring, and those that ended, after it.
         max_steps: how many calls that move data or time at most.
 
     Returns:
@@ -59,7 +65,7 @@ def drive(
         VirtualTimeout: `until` did not hold in time.
         Spinning: a layer's timer never moves on, or `max_steps` are used up.
     """
-    return _Run(network, layers, on_events, max_steps, now).run(until, now + timeout)
+    return _Run(network, layers, on_events, on_stream_news, max_steps, now).run(until, now + timeout)
 
 
 class _Run:
@@ -70,12 +76,14 @@ class _Run:
         network: Network,
         layers: Mapping[str, BurstLayer],
         on_events: OnEvents | None,
+        on_stream_news: OnStreamNews | None,
         max_steps: int,
         now: float,
     ) -> None:
         self._network = network
         self._layers = {network.host(name).name: layer for name, layer in layers.items()}
         self._on_events = on_events
+        self._on_stream_news = on_stream_news
         self._max_steps = max_steps
         self._steps = dict.fromkeys(layers, 0)
         self._timeouts_at_once = dict.fromkeys(layers, 0)
@@ -108,15 +116,27 @@ class _Run:
             for burst in bursts:
                 self._network.send(burst, self._now, host=name)
                 moved = True
-        for name, burst in self._network.deliver_to_hosts(self._now):
+        bursts_by_host = self._network.deliver_to_hosts(self._now)
+        news = self._network.take_stream_news() if self._on_stream_news is not None else []
+        moved |= self._hand_on(each for each in news if not isinstance(each, StreamEnded))
+        for name, burst in bursts_by_host:
             if name in self._layers:
                 self._call(name, self._layers[name].receive, burst, self._now)
                 moved = True
+        moved |= self._hand_on(each for each in news if isinstance(each, StreamEnded))
         if self._on_events is not None:
             for name, layer in self._layers.items():
                 if events := layer.take_events():
                     self._on_events(name, events, self._now)
                     moved = True
+        return moved
+
+    def _hand_on(self, news: Iterable[StreamNews]) -> bool:
+        moved = False
+        for each in news:
+            assert self._on_stream_news is not None
+            self._on_stream_news(each, self._now)
+            moved = True
         return moved
 
     def _expire(self, name: str, layer: BurstLayer) -> None:

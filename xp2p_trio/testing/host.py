@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 from xp2p_trio.errors import InvalidArgument
-from xp2p_trio.sansio import Address
+from xp2p_trio.sansio import Address, Transport
 
 if TYPE_CHECKING:
     from xp2p_trio.driver import Interface
     from xp2p_trio.testing.network import Network
     from xp2p_trio.testing.realm import Realm
     from xp2p_trio.testing.sockets import VirtualSocket
+    from xp2p_trio.testing.stream_sockets import VirtualListener, VirtualStream
 
 _FIRST_EPHEMERAL_PORT = 49152  # RFC 6335 section 6
 _LAST_PORT = 65535
@@ -35,8 +36,8 @@ def canonical(ip_address: str) -> str:
 class Host:
     """Made by `Network.host`.
 
-    Sans-IO things use `address()` to get an address of their own. The trio driver takes a host as its network:
-    `interfaces`, `bind` and `resolve` are what it asks of one.
+    Sans-IO things use `address()` to get an address of their own. The trio driver takes a host as its network: the
+    methods from `interfaces` on are what it asks of one.
 
     Attributes:
         name: as the network knows it; also the name that `resolve` finds it by.
@@ -49,6 +50,7 @@ class Host:
         self._home = network.realm(None)
         self._realms: dict[str, Realm] = {}
         self._next_port = _FIRST_EPHEMERAL_PORT
+        self._told: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"<Host {self.name!r} {', '.join(self._realms)}>"
@@ -91,6 +93,8 @@ class Host:
     def remove_ip_address(self, ip_address: str) -> None:
         """An interface goes down: what is under way to it is lost, and so is what is still sent from it.
 
+        Its streams end, here at once, and for the other side when that sends next.
+
         Raises:
             InvalidArgument: the host has no such address.
         """
@@ -98,6 +102,7 @@ class Host:
         if ip_address not in self._realms:
             raise InvalidArgument(f"host {self.name!r} has no address {ip_address}")
         self._realms.pop(ip_address).remove(ip_address)
+        self.network.address_gone(self, ip_address)
 
     def moved(self, realm: Realm) -> None:
         """A box was put before it: it is inside now."""
@@ -128,6 +133,7 @@ class Host:
             Interface,
         )  # imports trio, which the sans-IO part of this package does without
 
+        self._told = self.ip_addresses
         return [Interface("virtual", ip_address) for ip_address in self._realms]
 
     def bind(self, address: Address) -> VirtualSocket:
@@ -150,3 +156,38 @@ class Host:
         from xp2p_trio.testing.sockets import resolve
 
         return await resolve(self.network, host, port)
+
+    async def connect_stream(
+        self, local_host: str | None, remote: Address, transport: Transport, server_name: str = ""
+    ) -> VirtualStream:
+        """Open a stream, which takes one round trip over TCP and two over TLS. Nothing is encrypted, nobody certified.
+
+        Raises:
+            ConnectionRefusedError: nobody listens there.
+            TimeoutError: no way leads there; that takes as long as on Linux to turn out, which is two minutes.
+            OSError: the address is not of this host; the listener speaks the other transport; the stream was cut.
+        """
+        from xp2p_trio.testing.stream_sockets import connect_stream
+
+        return await connect_stream(self, local_host, remote, transport)
+
+    def listen(self, address: Address, *, transport: Transport = Transport.TCP) -> VirtualListener:
+        """Take streams on an address of this host; port 0 picks a free one.
+
+        Args:
+            address: where.
+            transport: what is spoken there, TCP or TLS.
+
+        Raises:
+            OSError: the address is not of this host, or taken.
+            InvalidArgument: the address is not numeric, or the port out of range.
+        """
+        from xp2p_trio.testing.stream_sockets import VirtualListener
+
+        return VirtualListener(self, self.network.listen(self.name, address, transport=transport))
+
+    async def wait_interfaces_changed(self) -> None:
+        """Wait until this host has other addresses than `interfaces` last told."""
+        from xp2p_trio.testing.sockets import courier_of
+
+        await courier_of(self.network).wait_addresses_other_than(self, self._told)

@@ -19,10 +19,10 @@ from xp2p_trio.testing.realm import Realm
 
 
 class DropReason(enum.Enum):
-    """Why a box dropped a datagram. It says nothing to the sender."""
+    """Why a box dropped a datagram, or did not let a stream through. It says nothing to the sender."""
 
     BLOCKED = "blocked"
-    """UDP may not use the remote port."""
+    """UDP, or TCP, may not use the remote port."""
     NO_PORT = "no_port"
     """All external ports are taken."""
     NO_HAIRPIN = "no_hairpin"
@@ -35,7 +35,7 @@ class DropReason(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class MiddleboxStatistics:
-    """A snapshot; numbers of datagrams but for `mappings_created`.
+    """A snapshot; numbers of datagrams but for `mappings_created`. A stream counts where it is not let through.
 
     Attributes:
         outbound: let out.
@@ -56,6 +56,23 @@ class MiddleboxStatistics:
     no_hairpin: int = 0
     no_mapping: int = 0
     filtered: int = 0
+
+
+@attrs.frozen
+class Passage:
+    """How a stream came through a box when it was opened.
+
+    Attributes:
+        is_outward: whether it was opened from inside.
+        source: who opened it, on the side it came from.
+        destination: whom it was for, on that side.
+        translated: its source on the other side if it goes outward, else its destination there.
+    """
+
+    is_outward: bool
+    source: Address
+    destination: Address
+    translated: Address
 
 
 def _is_ipv6(ip_address: str) -> bool:
@@ -79,7 +96,10 @@ def _firewall_table(policy: NatBehaviour | FirewallPolicy) -> MappingTable:
 
 @final
 class Nat:
-    """Translates UDP over IPv4 between its inside and where it stands; IPv6 passes a stateful filter.
+    """Translates UDP and TCP over IPv4 between its inside and where it stands; IPv6 passes a stateful filter.
+
+    Whatever it does with UDP, TCP that is opened from inside always comes through, each stream with an external port of
+    its own (RFC 5382), and nothing else does but for `forward_tcp`. A stream never times out.
 
     Attributes:
         name: as the network knows it.
@@ -105,6 +125,8 @@ class Nat:
             allocate=self._allocate,
         )
         self._ipv6 = _firewall_table(behaviour)
+        self._streams: dict[Address, Passage] = {}
+        self._forwarded: dict[int, Address] = {}
         self._external_ips: dict[str, str] = {}
         self._next_port = behaviour.port_range[0]
         self._retired: set[Address] = set()
@@ -123,8 +145,14 @@ class Nat:
         """The numbers so far."""
         return MiddleboxStatistics(**self._counters, mappings_created=self._ipv4.created + self._ipv6.created)
 
+    def forward_tcp(self, port: int, internal: Address) -> None:
+        """Let streams to this external port through to an address inside, from now on."""
+        self._forwarded[port] = (canonical(internal[0]), internal[1])
+
     def rebind(self, *ip_addresses: str) -> None:
         """Forget all mappings, as after a restart: no socket gets an external address again that was in use before.
+
+        What is still sent on a stream from inside is answered by its end.
 
         Args:
             ip_addresses: new external addresses, as after a new connection to the provider; none keeps the old ones.
@@ -138,7 +166,8 @@ class Nat:
         for ip_address in new:
             if ip_address not in self._ip_addresses:
                 self.outside.check_free(ip_address)
-        self._retired = self._ipv4.clear()
+        self._retired = self._ipv4.clear() | self._streams.keys()
+        self._streams.clear()
         self._ipv6.clear()
         self._external_ips.clear()
         if new:
@@ -173,6 +202,35 @@ class Nat:
         self._counters["inbound"] += 1
         return internal
 
+    def open_out(self, source: Address, destination: Address) -> Passage | DropReason:
+        """Let a stream out that is being opened."""
+        if destination[0] in self._ip_addresses and self.behaviour.hairpinning == "off":
+            return self._drop(DropReason.NO_HAIRPIN)
+        external = source if _is_ipv6(source[0]) else self._allocate(source, self._is_free_for_stream)
+        if external is None:
+            return self._drop(DropReason.NO_PORT)
+        passage = self._streams[external] = Passage(True, source, destination, external)
+        return passage
+
+    def open_in(self, source: Address, destination: Address) -> Passage | DropReason:
+        """Let a stream in that is being opened."""
+        internal = None if _is_ipv6(destination[0]) else self._forwarded.get(destination[1])
+        if internal is None:
+            return self._drop(DropReason.FILTERED if _is_ipv6(destination[0]) else DropReason.NO_MAPPING)
+        return Passage(False, source, destination, internal)
+
+    def carries(self, passage: Passage) -> bool:
+        """Whether what a stream brings still comes through."""
+        if passage.is_outward:
+            return self._streams.get(passage.translated) is passage
+        is_ours = passage.destination[0] in self._ip_addresses
+        return is_ours and self._forwarded.get(passage.destination[1]) == passage.translated
+
+    def forget(self, passage: Passage) -> None:
+        """A stream is over."""
+        if passage.is_outward and self._streams.get(passage.translated) is passage:
+            del self._streams[passage.translated]
+
     def hairpins_as_internal(self, destination: Address) -> bool:
         """Whether what a host inside sends there comes back in with its internal source address."""
         return self.behaviour.hairpinning == "internal" and destination[0] in self._ip_addresses
@@ -180,6 +238,9 @@ class Nat:
     def owner(self, external: Address) -> Address | None:
         """The address inside that an external one leads to, filter and time aside."""
         return external if _is_ipv6(external[0]) else self._ipv4.owner(external)
+
+    def _is_free_for_stream(self, external: Address) -> bool:
+        return external not in self._streams and external[1] not in self._forwarded
 
     def _drop(self, reason: DropReason) -> DropReason:
         self._counters[reason.value] += 1
@@ -215,6 +276,9 @@ class Nat:
 @final
 class Firewall:
     """Stands between its inside and the rest without changing an address.
+
+    A stream that is opened from inside comes through if the policy allows its remote port, and for as long as it does;
+    one that is opened from outside only where the policy has neither a filter nor a list of ports.
 
     Attributes:
         name: as the network knows it.
@@ -271,6 +335,26 @@ class Firewall:
             return self._drop(DropReason.FILTERED)
         self._counters["inbound"] += 1
         return destination
+
+    def open_out(self, source: Address, destination: Address) -> Passage | DropReason:
+        """Let a stream out that is being opened."""
+        passage = Passage(True, source, destination, source)
+        return passage if self.carries(passage) else self._drop(DropReason.BLOCKED)
+
+    def open_in(self, source: Address, destination: Address) -> Passage | DropReason:
+        """Let a stream in that is being opened."""
+        passage = Passage(False, source, destination, destination)
+        return passage if self.carries(passage) else self._drop(DropReason.FILTERED)
+
+    def carries(self, passage: Passage) -> bool:
+        """Whether what a stream brings still comes through."""
+        ports = self._policy.tcp_ports
+        if passage.is_outward:
+            return ports is None or passage.destination[1] in ports
+        return ports is None and self._policy.filtering is None
+
+    def forget(self, passage: Passage) -> None:
+        """A stream is over."""
 
     def hairpins_as_internal(self, destination: Address) -> bool:
         """Nothing comes back in: who is inside is found there."""

@@ -1,7 +1,8 @@
 """Invariants that hold in every run: watchers that are given to a `Network` and fail it when one breaks.
 
 `ConsentSpy`, `AmplificationSpy` and `NonceSpy` watch every run of `Peers` and `connected_pair`; `LimitSpy` is for the
-caps of whatever has statistics. That no layer's timer spins and no exception escapes is `drive`'s own business.
+caps of whatever has statistics. The three look at datagrams, not into streams. That no layer's timer spins and no
+exception escapes is `drive`'s own business.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class ConsentSpy:
         Raises:
             InvariantBroken: the datagram had no consent.
         """
+        if burst.transport.is_stream:
+            return
         path = burst.local, burst.remote
         if self._ip_addresses is not None and burst.local[0] not in self._ip_addresses:
             return
@@ -114,6 +117,8 @@ class ConsentSpy:
 
     def delivered(self, burst: Burst, now: float) -> None:
         """As `Monitor.delivered`."""
+        if burst.transport.is_stream:
+            return
         for datagram in burst.datagrams:
             if _is_stun(datagram) and (message := _decoded(datagram)) is not None:
                 self._checks.delivered((burst.local, burst.remote), message, now)
@@ -157,6 +162,8 @@ class AmplificationSpy:
         Raises:
             InvariantBroken: more left than may.
         """
+        if burst.transport.is_stream:
+            return
         path = burst.local, burst.remote
         self.sent_size[path] += sum(map(len, burst.datagrams))
         if path in self._checks.answered_at:
@@ -187,6 +194,8 @@ class AmplificationSpy:
 
     def delivered(self, burst: Burst, now: float) -> None:
         """As `Monitor.delivered`."""
+        if burst.transport.is_stream:
+            return
         path = burst.local, burst.remote
         self._received[path] += len(burst.datagrams)
         self.received_size[path] += sum(map(len, burst.datagrams))
@@ -216,6 +225,8 @@ class NonceSpy:
         Raises:
             InvariantBroken: a number was used before, or is older than one that was.
         """
+        if burst.transport.is_stream:
+            return
         path = burst.local, burst.remote
         if self._ip_addresses is not None and burst.local[0] not in self._ip_addresses:
             return

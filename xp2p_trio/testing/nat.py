@@ -82,16 +82,19 @@ SYMMETRIC: Final = NatBehaviour(mapping="address-and-port-dependent", ports="ran
 
 @attrs.frozen(kw_only=True)
 class FirewallPolicy:
-    """What a firewall does with UDP.
+    """What a firewall does with UDP, and with the streams of TCP and TLS.
 
     Attributes:
         allowed_ports: remote ports that UDP may go to and come from; None is all, `()` none.
-        filtering: who may send to a socket inside: who it sent to, as with a NAT; None lets everybody in.
+        tcp_ports: remote ports that streams may go to; None is all, `()` none.
+        filtering: who may send to a socket inside: who it sent to, as with a NAT; None lets everybody in, and streams
+            as well if `tcp_ports` is None.
         timeout: seconds without traffic after which a remote address may no longer send.
         inbound_refresh: whether traffic from outside that is let in counts for `timeout`.
     """
 
     allowed_ports: Container[int] | None = None
+    tcp_ports: Container[int] | None = None
     filtering: Dependence | None = attrs.field(
         default="address-and-port-dependent", validator=attrs.validators.optional(_one_of(Dependence))
     )
@@ -103,4 +106,7 @@ STATEFUL: Final = FirewallPolicy()
 """Answers come in, nothing else does."""
 
 UDP_BLOCKED: Final = FirewallPolicy(allowed_ports=())
-"""No UDP at all."""
+"""No UDP at all; streams go out."""
+
+WEB_ONLY: Final = FirewallPolicy(allowed_ports=(), tcp_ports=frozenset({80, 443}))
+"""No UDP at all, and streams to the ports of the web only."""

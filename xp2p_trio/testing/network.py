@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-import heapq
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b, shake_256
+from collections.abc import Iterable, Sequence
+from hashlib import shake_256
 from random import Random
-from struct import Struct
-from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Protocol, final
+from weakref import WeakSet
 
 from xp2p_trio.errors import InvalidArgument
-from xp2p_trio.sansio import Address, Burst, RandomBytes
+from xp2p_trio.sansio import Address, Burst, RandomBytes, Transport
+from xp2p_trio.testing.datagrams import Datagrams
 from xp2p_trio.testing.host import Host, canonical
 from xp2p_trio.testing.link import Link
-from xp2p_trio.testing.middlebox import DropReason, Firewall, Nat
+from xp2p_trio.testing.middlebox import Firewall, Nat
 from xp2p_trio.testing.nat import PORT_RESTRICTED_CONE, STATEFUL, FirewallPolicy, NatBehaviour
 from xp2p_trio.testing.realm import Realm
 from xp2p_trio.testing.statistics import NetworkStatistics
-from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
+from xp2p_trio.testing.streams import StreamNews, Streams
+from xp2p_trio.testing.trace import Recorder, TraceEntry
 from xp2p_trio.testing.wire import Wire
 
 if TYPE_CHECKING:
     from xp2p_trio.testing.realm import Middlebox
-
-_IPV4_HEADERS_SIZE = 20 + 8  # RFC 791, RFC 768
-_IPV6_HEADERS_SIZE = 40 + 8  # RFC 8200, RFC 768
-_TRACE_ENTRY = Struct("!dcI")
-
-_InFlight: TypeAlias = tuple[float, int, Realm, Address, Address | None, Address, bytes]
-"""Arrival time, order among equal times, where it arrives, source, source after a hairpin, destination, datagram."""
 
 
 class Monitor(Protocol):
     """Watches everything that passes; it raises to fail the run. Bursts are as their sender or receiver sees them."""
 
     def sent(self, burst: Burst, now: float) -> None:
-        """A host handed these datagrams to the network."""
+        """A host handed these datagrams, or pieces of a stream, to the network."""
 
     def delivered(self, burst: Burst, now: float) -> None:
-        """These datagrams are about to be handed to their host."""
+        """These datagrams, or pieces of a stream, are about to be handed to their host."""
+
+
+class Watcher(Protocol):
+    """Hears of what happens outside of `send` and `deliver`."""
+
+    def addresses_changed(self) -> None:
+        """A host has other addresses than before, or streams that ended with one."""
 
 
 @final
@@ -74,12 +75,12 @@ class Network:
         self._internet = Realm()
         self._links: dict[tuple[str, str], Link] = {}
         self._wires: dict[tuple[str, str], Wire] = {}
-        self._in_flight: list[_InFlight] = []
-        self._order = 0
+        self._watchers: WeakSet[Watcher] = WeakSet()
         self._now = -math.inf
         self._counters: Counter[str] = Counter()
-        self._trace: list[TraceEntry] | None = [] if keep_trace else None
-        self._digest = blake2b(digest_size=16)
+        self._recorder = Recorder(keep=keep_trace)
+        self._datagrams = Datagrams(self._wire, self._recorder, self._counters)
+        self._streams = Streams(self._wire, self._recorder, self._counters)
 
     def __repr__(self) -> str:
         return f"<Network seed={self._seed} hosts={sorted(self._hosts)}>"
@@ -187,6 +188,7 @@ class Network:
         hosts = self._hosts_by_ip.setdefault(ip_address, [])
         if host not in hosts:
             hosts.append(host)
+        self._tell_watchers()
 
     def resolve(self, name: str) -> Sequence[str]:
         """The IP addresses behind the name of a host; a numeric address is its own answer, no host has no addresses."""
@@ -226,12 +228,16 @@ class Network:
 
         return random_bytes
 
+    def watch(self, watcher: Watcher) -> None:
+        """Tell this one of changes, for as long as somebody else holds it."""
+        self._watchers.add(watcher)
+
     def add_monitor(self, monitor: Monitor) -> None:
         """Let this one watch as well, from now on."""
         self._monitors.append(monitor)
 
     def send(self, burst: Burst, now: float, *, host: str | None = None) -> None:
-        """Take the datagrams of a sender, as it sees them.
+        """Take the datagrams of a sender, as it sees them, or what it writes to a stream that was made by `connect`.
 
         Args:
             burst: where from, where to, and what.
@@ -244,17 +250,95 @@ class Network:
         now = self._advance(now)
         source, destination = burst.local, burst.remote
         sender = self._sender(source[0], host)
+        if burst.transport.is_stream:
+            for monitor in self._monitors:
+                monitor.sent(burst, now)
+            self._streams.send(sender, burst, now)
+            return
         if max(map(len, burst.datagrams), default=0) > 65507:  # RFC 768: 16-bit length; RFC 791: 20 bytes of header
             raise InvalidArgument("a datagram is longer than the 65507 bytes that UDP carries")
         for monitor in self._monitors:
             monitor.sent(burst, now)
         for datagram in burst.datagrams:
-            self._record(Sent, now, source, destination, datagram)
-            self._forward(sender, source, destination, datagram, now)
+            self._recorder.sent(now, source, destination, datagram, burst.transport)
+            self._datagrams.send(sender, source, destination, datagram, now)
+
+    def listen(self, host: str, address: Address, *, transport: Transport = Transport.TCP) -> Address:
+        """Let a host take streams.
+
+        Args:
+            host: its name.
+            address: one of its own; port 0 picks a free one.
+            transport: TCP or TLS, which is nothing but another word here: nothing is encrypted.
+
+        Returns:
+            The address with its port.
+
+        Raises:
+            OSError: the address is not of this host, or taken.
+            InvalidArgument: there is no such host, or the address is none.
+        """
+        return self._streams.listen(self.host(host), address, transport)
+
+    def stop_listening(self, host: str, address: Address) -> None:
+        """End `listen`; the streams that it took go on."""
+        self._streams.stop_listening(self.host(host), address)
+
+    def connect(
+        self,
+        host: str,
+        remote: Address,
+        now: float,
+        *,
+        transport: Transport = Transport.TCP,
+        local_ip: str | None = None,
+    ) -> Address:
+        """Open a stream, at once: `send` takes bursts for it from now on, which arrive behind the news of it.
+
+        Args:
+            host: the name of the host that connects.
+            remote: whom to.
+            now: the time.
+            transport: TCP or TLS, as at the listener.
+            local_ip: one of its own addresses; None takes the first of the family.
+
+        Returns:
+            The local address, which names the stream together with the remote one and the transport.
+
+        Raises:
+            ConnectionRefusedError: nobody listens there.
+            TimeoutError: no way leads there: a NAT, a firewall, a link that loses everything, or nobody's address.
+            OSError: the host has no address of that family; the listener speaks the other transport.
+            InvalidArgument: there is no such host, or it has no such address.
+        """
+        return self._streams.connect(
+            self.host(host), remote, self._advance(now), transport=transport, local_ip=local_ip
+        )
+
+    def close_stream(self, host: str, local: Address, remote: Address, now: float) -> None:
+        """Close an end of a stream: the other gets what is under way, and then its end. Again is harmless."""
+        self._streams.close(self.host(host), local, remote, self._advance(now))
+
+    def take_stream_news(self) -> list[StreamNews]:
+        """Drain what `deliver` found about streams, oldest first: those that were accepted, and those that ended.
+
+        When a batch of `deliver` brings both, the first come before its bursts, and the second behind them.
+        """
+        return self._streams.take_news()
+
+    @property
+    def streams(self) -> Streams:
+        """What the sockets of a host ask about streams."""
+        return self._streams
+
+    def address_gone(self, host: Host, ip_address: str) -> None:
+        """A host says that it has no longer this address."""
+        self._streams.address_gone(host, ip_address, self._now)
+        self._tell_watchers()
 
     def next_timeout(self) -> float:
-        """When the next datagram arrives, in absolute seconds; `math.inf` when none is under way."""
-        return self._in_flight[0][0] if self._in_flight else math.inf
+        """When the next arrival is due, in absolute seconds; `math.inf` when nothing is under way."""
+        return min(self._datagrams.next_arrival(), self._streams.next_arrival())
 
     def deliver(self, now: float) -> list[Burst]:
         """What has arrived by `now`, as the receivers see it; neighbours on one path share a burst."""
@@ -263,23 +347,7 @@ class Network:
     def deliver_to_hosts(self, now: float) -> list[tuple[str, Burst]]:
         """`deliver`, with the name of the receiving host."""
         now = self._advance(now)
-        bursts: list[tuple[str, Burst]] = []
-        datagrams: list[bytes] = []
-        path: tuple[Host, Address, Address] | None = None
-        while self._in_flight and self._in_flight[0][0] <= now:
-            _, _, realm, source, shown, destination, datagram = heapq.heappop(self._in_flight)
-            arrived = self._arrive(realm, source, shown, destination, datagram, now)
-            if arrived is None:
-                continue
-            host, source, destination = arrived
-            self._counters["delivered"] += 1
-            self._counters["delivered_size"] += len(datagram)
-            self._record(Delivered, now, source, destination, datagram)
-            if path != arrived:
-                path = arrived
-                datagrams = []
-                bursts.append((host.name, Burst(destination, source, datagrams)))
-            datagrams.append(datagram)
+        bursts = self._datagrams.deliver(now) + self._streams.deliver(now)
         for _, burst in bursts:
             for monitor in self._monitors:
                 monitor.delivered(burst, now)
@@ -287,8 +355,8 @@ class Network:
 
     @property
     def in_flight(self) -> int:
-        """Number of datagrams under way."""
-        return len(self._in_flight)
+        """Number of datagrams, and of pieces of streams, under way."""
+        return self._datagrams.in_flight + self._streams.in_flight
 
     @property
     def statistics(self) -> NetworkStatistics:
@@ -308,18 +376,22 @@ class Network:
         Raises:
             InvalidArgument: the network was made without `keep_trace`.
         """
-        if self._trace is None:
+        if self._recorder.entries is None:
             raise InvalidArgument("this network keeps no trace; make it with Network(keep_trace=True)")
-        return tuple(self._trace)
+        return tuple(self._recorder.entries)
 
     @property
     def trace_hash(self) -> str:
         """A digest of the same, with times and addresses: equal runs have equal hashes."""
-        return self._digest.hexdigest()
+        return self._recorder.hash
 
     def _advance(self, now: float) -> float:
         self._now = max(self._now, now)
         return self._now
+
+    def _tell_watchers(self) -> None:
+        for watcher in list(self._watchers):
+            watcher.addresses_changed()
 
     def _check_name(self, name: str) -> None:
         if name in self._hosts:
@@ -362,68 +434,6 @@ class Network:
             )
         return present[0]
 
-    def _forward(self, sender: Host, source: Address, destination: Address, datagram: bytes, now: float) -> None:
-        """Out through the boxes around the sender, and onto the wire."""
-        is_ipv6 = ":" in source[0]
-        realm = sender.realm_of(source[0]) if is_ipv6 == (":" in destination[0]) else None
-        shown: Address | None = None
-        while realm is not None and destination[0] not in realm.members:
-            box = realm.gateway
-            if box is None:
-                realm = None
-                break
-            external = box.send_out(source, destination, now)
-            if isinstance(external, DropReason):
-                self._counters["sent"] += 1
-                self._counters["sent_size"] += len(datagram)
-                self._drop(box, external, source, destination, datagram, now)
-                return
-            if external != source:
-                self._note(Translated(now, box.name, source, external, datagram))
-            shown = source if box.hairpins_as_internal(destination) else None
-            source, realm = external, box.outside
-        if realm is None:
-            self._counters["sent"] += 1
-            self._counters["sent_size"] += len(datagram)
-            self._counters["unroutable"] += 1
-            return
-        wire = self._wire(sender.name, _receiver_name(realm, destination))
-        header_size = _IPV6_HEADERS_SIZE if is_ipv6 else _IPV4_HEADERS_SIZE
-        for arrives, arriving in wire.carry(datagram, header_size, now):
-            self._order += 1
-            heapq.heappush(self._in_flight, (arrives, self._order, realm, source, shown, destination, arriving))
-
-    def _arrive(
-        self, realm: Realm, source: Address, shown: Address | None, destination: Address, datagram: bytes, now: float
-    ) -> tuple[Host, Address, Address] | None:
-        """In through the boxes around the receiver. Returns that, and the two addresses as it sees them."""
-        while True:
-            member = realm.members.get(destination[0])
-            if member is None:
-                self._counters["unroutable"] += 1
-                return None
-            if isinstance(member, Host):
-                return member, source, destination
-            internal = member.take_in(source, destination, now)
-            if isinstance(internal, DropReason):
-                self._drop(member, internal, source, destination, datagram, now)
-                return None
-            if internal != destination:
-                self._note(Translated(now, member.name, destination, internal, datagram))
-            source, shown = shown or source, None
-            destination, realm = internal, member.inside
-
-    def _drop(
-        self, box: Middlebox, reason: DropReason, source: Address, destination: Address, datagram: bytes, now: float
-    ) -> None:
-        self._counters["filtered"] += 1
-        self._note(Dropped(now, box.name, reason, source, destination, datagram))
-
-    def _note(self, entry: Translated | Dropped) -> None:
-        self._digest.update(repr(entry).encode())
-        if self._trace is not None:
-            self._trace.append(entry)
-
     def _wire(self, source: str, destination: str) -> Wire:
         pair = source, destination
         wire = self._wires.get(pair)
@@ -433,33 +443,6 @@ class Network:
             wire = self._wires[pair] = Wire(self.link(source, destination), random)
         return wire
 
-    def _record(
-        self,
-        kind: Callable[[float, Address, Address, bytes], Sent | Delivered],
-        now: float,
-        source: Address,
-        destination: Address,
-        datagram: bytes,
-    ) -> None:
-        letter = b">" if kind is Sent else b"<"
-        self._digest.update(_TRACE_ENTRY.pack(now, letter, len(datagram)))
-        self._digest.update(f"{source}{destination}".encode())
-        self._digest.update(datagram)
-        if self._trace is not None:
-            self._trace.append(kind(now, source, destination, datagram))
-
 
 def _places(member: Host | Middlebox) -> Sequence[Realm]:
     return member.realms if isinstance(member, Host) else (member.outside,)
-
-
-def _receiver_name(realm: Realm, destination: Address) -> str:
-    """The host that an address leads to, filters aside; else the last box on the way."""
-    name = ""
-    while (member := realm.members.get(destination[0])) is not None:
-        name = member.name
-        inner = None if isinstance(member, Host) else member.owner(destination)
-        if inner is None or isinstance(member, Host):
-            break
-        destination, realm = inner, member.inside
-    return name

@@ -1,7 +1,7 @@
 """The sockets of simulated hosts under trio: what the driver gets from `Host.bind`.
 
-No task runs behind them. Of the tasks that wait in `receive`, one (the timekeeper) sleeps until the network's next
-arrival and hands out what came; a send that arrives earlier moves its deadline. With
+No task runs behind them. Of the tasks that wait for an arrival, one (the timekeeper) sleeps until the network's next
+one and hands out what came; a send that arrives earlier moves its deadline. With
 `trio.testing.MockClock(autojump_threshold=0)` virtual hours pass in the time that the packets take to process.
 """
 
@@ -19,10 +19,12 @@ import trio
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
 from xp2p_trio.testing.host import canonical
+from xp2p_trio.testing.streams import StreamAccepted, StreamEnded
 
 if TYPE_CHECKING:
     from xp2p_trio.testing.host import Host
     from xp2p_trio.testing.network import Network
+    from xp2p_trio.testing.stream_sockets import VirtualListener, VirtualStream
 
 RECEIVE_BUFFER_SIZE = 4 * 1024 * 1024
 """Bytes of payload that wait for a `receive`; what comes on top is dropped, as a kernel does."""
@@ -30,47 +32,97 @@ RECEIVE_BUFFER_SIZE = 4 * 1024 * 1024
 
 @final
 class Courier:
-    """Joins a network to the clock of trio: knows its sockets, hands out arrivals, lets one task keep the time."""
+    """Joins a network to the clock of trio: knows its sockets, hands out arrivals, lets one task keep the time.
+
+    Attributes:
+        network: what it is the courier of.
+        sockets: the open ones, by host and address; `streams` and `listeners` likewise.
+        streams: see there.
+        listeners: see there.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.sockets: dict[tuple[str, Address], VirtualSocket] = {}
+        self.streams: dict[tuple[str, Address, Address], VirtualStream] = {}
+        self.listeners: dict[tuple[str, Address], VirtualListener] = {}
+        self._changes = trio.lowlevel.ParkingLot()
+        self._waiting: dict[trio.lowlevel.ParkingLot, None] = {}
         self._timekeeper: trio.CancelScope | None = None
+        network.watch(self)
 
     def send(self, burst: Burst, host_name: str) -> None:
         """Hand the burst of a host to the network, now."""
         self.network.send(burst, trio.current_time(), host=host_name)
-        self._rearm()
+        self.rearm()
 
     def deliver(self) -> None:
         """Hand out what has arrived by now; what no socket is bound to is gone."""
-        for host_name, burst in self.network.deliver_to_hosts(trio.current_time()):
-            receiver = self.sockets.get((host_name, burst.local))
+        arrived = self.network.deliver_to_hosts(trio.current_time())
+        news = self.network.take_stream_news()
+        for each in news:
+            if isinstance(each, StreamAccepted):
+                self._accept(each)
+        for host_name, burst in arrived:
+            receiver: VirtualSocket | VirtualStream | None
+            if burst.transport.is_stream:
+                receiver = self.streams.get((host_name, burst.local, burst.remote))
+            else:
+                receiver = self.sockets.get((host_name, burst.local))
             if receiver is not None:
                 receiver.arrive(burst)
+        for each in news:
+            if isinstance(each, StreamEnded) and (each.host, each.local, each.remote) in self.streams:
+                self.streams[each.host, each.local, each.remote].end()
+        for stream in self.streams.values():
+            stream.wake_writer()
 
-    async def wait(self, waiter: VirtualSocket) -> None:
-        """Wait until something may have changed for this socket."""
-        if self._timekeeper is not None:
-            await waiter.park()
-            return
-        with trio.CancelScope(deadline=self.network.next_timeout()) as self._timekeeper:
-            try:
-                await waiter.park()
-            finally:
-                self._timekeeper = None
-                self._appoint(waiter)
+    async def wait(self, lot: trio.lowlevel.ParkingLot) -> None:
+        """Wait until this lot is emptied, or something may have arrived. Who then waits no more calls `relieve`."""
+        self._waiting[lot] = None
+        try:
+            if self._timekeeper is not None:
+                await lot.park()
+                return
+            with trio.CancelScope(deadline=self.network.next_timeout()) as self._timekeeper:
+                try:
+                    await lot.park()
+                finally:
+                    self._timekeeper = None
+        finally:
+            del self._waiting[lot]
 
-    def _rearm(self) -> None:
+    def relieve(self) -> None:
+        """Wake one of those that still wait if nobody keeps the time: it will."""
+        if self._timekeeper is None:
+            for lot in self._waiting:
+                if lot:
+                    lot.unpark_all()
+                    return
+
+    def rearm(self) -> None:
+        """Something was sent: perhaps it arrives before all else."""
         if self._timekeeper is not None:
             self._timekeeper.deadline = self.network.next_timeout()
 
-    def _appoint(self, leaving: VirtualSocket) -> None:
-        """Wake one other waiting socket, which then keeps the time."""
-        for candidate in self.sockets.values():
-            if candidate is not leaving and candidate.is_waiting:
-                candidate.unpark()
-                return
+    def addresses_changed(self) -> None:
+        """As `Watcher.addresses_changed`: let everybody look."""
+        self._changes.unpark_all()
+        for lot in self._waiting:
+            lot.unpark_all()
+
+    async def wait_addresses_other_than(self, host: Host, known: Sequence[str]) -> None:
+        """As `Host.wait_interfaces_changed`."""
+        await trio.lowlevel.checkpoint()
+        while host.ip_addresses == known:
+            await self._changes.park()
+
+    def _accept(self, news: StreamAccepted) -> None:
+        listener = self.listeners.get((news.host, news.local))
+        if listener is None:
+            self.network.close_stream(news.host, news.local, news.remote, trio.current_time())
+        else:
+            listener.arrive(news)
 
 
 @final
@@ -122,9 +174,10 @@ class VirtualSocket:
                 self._courier.deliver()
                 if self._arrived:
                     break
-                await self._courier.wait(self)
+                await self._courier.wait(self._lot)
         finally:
             self._receiver = None
+            self._courier.relieve()
         bursts, self._arrived = self._arrived, []
         self._arrived_size = 0
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -174,7 +227,7 @@ class VirtualSocket:
             self._is_closed = True
             del self._courier.sockets[self._host_name, self._address]
             self._writable.set()
-            self.unpark()
+            self._lot.unpark_all()
 
     def arrive(self, burst: Burst) -> None:
         """Take what came for this socket."""
@@ -184,19 +237,6 @@ class VirtualSocket:
             return
         self._arrived.append(burst)
         self._arrived_size += size
-        self.unpark()
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a task is parked here."""
-        return bool(self._lot)
-
-    async def park(self) -> None:
-        """Sleep until `unpark`."""
-        await self._lot.park()
-
-    def unpark(self) -> None:
-        """Wake the task that is parked here, if any."""
         self._lot.unpark_all()
 
 
@@ -204,7 +244,8 @@ _couriers: WeakValueDictionary[Network, Courier] = WeakValueDictionary()
 """Held by their sockets: a network without sockets needs none."""
 
 
-def _courier(network: Network) -> Courier:
+def courier_of(network: Network) -> Courier:
+    """The one courier of a network."""
     courier = _couriers.get(network)
     if courier is None:
         courier = _couriers[network] = Courier(network)
@@ -218,7 +259,7 @@ def bind(host: Host, address: Address) -> VirtualSocket:
         raise InvalidArgument(f"port {port} is out of range")
     if ip_address not in host.ip_addresses:
         raise OSError(errno.EADDRNOTAVAIL, f"{os.strerror(errno.EADDRNOTAVAIL)}: {ip_address} port {port}")
-    courier = _courier(host.network)
+    courier = courier_of(host.network)
     chosen: Address = (ip_address, port)
     while port == 0 and (chosen[1] == 0 or (host.name, chosen) in courier.sockets):
         chosen = host.address(ip_address=ip_address)

@@ -23,6 +23,8 @@ class NetworkStatistics:
         reordered: held back so that others could overtake.
         filtered: dropped by a NAT or firewall, on the way out or in.
         unroutable: sent to, or arrived at, an address that no host has.
+        streams: connections made over TCP or TLS; none of the numbers above counts what they carry.
+        stream_size: bytes that reached the other end of a stream.
     """
 
     sent: int = 0
@@ -38,3 +40,5 @@ class NetworkStatistics:
     reordered: int = 0
     filtered: int = 0
     unroutable: int = 0
+    streams: int = 0
+    stream_size: int = 0

@@ -78,6 +78,13 @@ class Wire:
             counters["duplicated"] += copies - 1
         return [(self._arrival_time(link, leaves), datagram) for _ in range(copies)]
 
+    def carry_stream(self, size: int, now: float) -> float:
+        """Take bytes of a stream, headers included: they wait for the rate, and are not lost. Returns their arrival."""
+        link, leaves = self._link, now
+        if link.rate != math.inf:
+            leaves = self._busy_until = max(now, self._busy_until) + size / link.rate
+        return leaves + link.delay
+
     def _is_lost(self, link: Link) -> bool:
         draw, chain = self._random.random, link.burst_loss
         lost = bool(link.loss) and draw() < link.loss

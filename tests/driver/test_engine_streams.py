@@ -1,0 +1,312 @@
+"""The engine's streams over the simulated network, and a core that asks for them and writes down what it is told."""
+
+import math
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from xp2p_trio.driver.engine import Engine
+from xp2p_trio.driver.engine_streams import CONNECT_PATIENCE, MAX_ACCEPTED
+from xp2p_trio.sansio import Burst, Transport
+from xp2p_trio.testing import BLACK_HOLE, Link, Network
+from xp2p_trio.testing.stream_sockets import KEEP_SIZE, WINDOW_SIZE
+
+TCP, TLS, UDP = Transport.TCP, Transport.TLS, Transport.UDP
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+class StreamUser:
+    """Sends what is queued, and notes what it hears."""
+
+    def __init__(self):
+        self.heard = []
+        self.received = bytearray()
+        self.datagrams = []
+        self.queued = []
+
+    def receive(self, batch, now):
+        if batch.transport is UDP:
+            self.datagrams += batch.datagrams
+            return
+        self.heard.append(("bytes", batch.local, batch.remote, batch.transport))
+        for chunk in batch.datagrams:
+            self.received += chunk
+
+    def handle_timeout(self, now):
+        pass
+
+    def transmit(self, now, limit):
+        bursts, self.queued = self.queued, []
+        return bursts
+
+    def next_timeout(self):
+        return math.inf
+
+    def stream_opened(self, number, local, now):
+        self.heard.append(("opened", number, local))
+
+    def stream_failed(self, number, detail, now):
+        self.heard.append(("failed", number, detail))
+
+    def stream_accepted(self, local, remote, now):
+        self.heard.append(("accepted", local, remote))
+
+    def stream_closed(self, local, remote, now, transport):
+        self.heard.append(("closed", local, remote, transport))
+
+
+class KeptHost:
+    """A host whose sockets the test can hold, and whose streams it can make hard to cancel."""
+
+    def __init__(self, host):
+        self._host = host
+        self.sockets = []
+        self.is_stubborn = False
+
+    async def connect_stream(self, *arguments):
+        with trio.CancelScope(shield=self.is_stubborn):
+            return await self._host.connect_stream(*arguments)
+
+    def bind(self, address):
+        self.sockets.append(self._host.bind(address))
+        return self.sockets[-1]
+
+    def __getattr__(self, name):
+        return getattr(self._host, name)
+
+
+class Rig:
+    """An engine on host "here" whose core uses streams, and the host "there" beside it."""
+
+    def __init__(self):
+        self.network = Network(link=Link(delay=0.1))
+        self.here, self.there = KeptHost(self.network.host("here", HERE)), self.network.host("there", THERE)
+        self.core = StreamUser()
+        self.engine = Engine(self.core, self.here, self._publish, stream_core=self.core)
+        self.is_over = False
+
+    def _publish(self):
+        return self.is_over
+
+    def send(self, *frames, local, remote, transport=TCP):
+        self.core.queued.append(Burst(local, remote, frames, transport))
+        self.engine.flush()
+
+    async def open(self, transport=TCP):
+        """Connect to the other host. Returns its end, and the name of ours."""
+        listener = self.there.listen((THERE, 0), transport=transport)
+        self.engine.connect_stream(1, None, listener.address, transport, "there")
+        theirs = await listener.accept()
+        await trio.sleep(1)
+        listener.close()
+        assert self.core.heard == [("opened", 1, theirs.remote)]
+        self.core.heard.clear()
+        return theirs, {"local": theirs.remote, "remote": theirs.local, "transport": transport}
+
+
+@asynccontextmanager
+async def running():
+    rig = Rig()
+    with trio.fail_after(1000):  # what `stop` does not end shows here
+        async with trio.open_nursery() as nursery:
+            rig.engine.start(nursery)
+            try:
+                yield rig
+            finally:
+                rig.engine.stop()
+
+
+@pytest.mark.parametrize("transport", [TCP, TLS])
+async def test_a_stream_is_opened_used_and_ended_by_the_peer(autojump_clock, transport):
+    async with running() as rig:
+        theirs, name = await rig.open(transport)
+        rig.send(b"some", b"frames", **name)
+        assert await theirs.receive() == b"someframes"
+        theirs.transmit([b"an", b"answer"])
+        await trio.sleep(1)
+        assert rig.core.received == b"ananswer"
+        theirs.close()
+        await trio.sleep(1)
+        assert rig.core.heard == [
+            ("bytes", *name.values()),
+            ("closed", *name.values()),
+        ]
+        rig.send(b"to nobody", **name)
+
+
+async def test_what_arrives_makes_the_core_speak(autojump_clock):
+    async with running() as rig:
+        theirs, name = await rig.open()
+        theirs.transmit([b"question"])
+        rig.core.queued.append(Burst(name["local"], name["remote"], [b"answer"], TCP))
+        assert await theirs.receive() == b"answer"
+
+
+async def test_a_burst_for_no_stream_is_dropped(autojump_clock):
+    async with running() as rig:
+        theirs, name = await rig.open()
+        rig.send(b"x", **name | {"transport": TLS})
+        rig.send(b"x", **name | {"local": (HERE, 1)})
+        rig.send(b"x", **name | {"remote": (THERE, 1)})
+        rig.send(b"x", **name | {"transport": UDP})
+        rig.send(b"y", **name)
+        assert await theirs.receive() == b"y"
+
+
+async def test_a_failure_is_told_with_its_reason(autojump_clock):
+    async with running() as rig:
+        rig.engine.connect_stream(7, HERE, (THERE, 9), TCP, "")
+        await trio.sleep(1)
+        ((word, number, detail),) = rig.core.heard
+        assert (word, number) == ("failed", 7)
+        assert "192.0.2.2 port 9: connection refused" in detail
+        assert "Errno" not in detail
+
+
+async def test_patience_has_an_end(autojump_clock):
+    async with running() as rig:
+        rig.network.set_links("here", "there", BLACK_HOLE)
+        rig.engine.connect_stream(7, None, (THERE, 9), TLS, "")
+        await trio.sleep(CONNECT_PATIENCE - 0.1)
+        assert rig.core.heard == []
+        await trio.sleep(0.2)
+        ((word, number, detail),) = rig.core.heard
+        assert (word, number) == ("failed", 7)
+        assert detail == "no TLS connection to 192.0.2.2 port 9 within 10 s"
+
+
+@pytest.mark.parametrize("is_stubborn", [False, True], ids=["early", "too late"])
+async def test_a_request_can_be_withdrawn(autojump_clock, is_stubborn):
+    async with running() as rig:
+        rig.here.is_stubborn = is_stubborn
+        listener = rig.there.listen((THERE, 0))
+        rig.engine.connect_stream(1, None, listener.address, TCP, "")
+        theirs = await listener.accept()
+        rig.engine.withdraw_stream(1)
+        rig.engine.withdraw_stream(2)
+        assert await theirs.receive() == b""
+        await trio.sleep(1)
+        assert rig.core.heard == []
+        listener.close()
+
+
+async def test_closing_a_stream_is_not_told_to_who_asked_for_it(autojump_clock):
+    async with running() as rig:
+        theirs, name = await rig.open()
+        rig.send(b"last", **name)
+        rig.engine.close_stream(**name)
+        rig.engine.close_stream(**name)
+        assert await theirs.receive() == b"last"
+        assert await theirs.receive() == b""
+        assert rig.core.heard == []
+
+
+async def test_peers_are_accepted_up_to_a_bound(autojump_clock):
+    async with running() as rig:
+        address = rig.engine.listen((HERE, 0))
+        assert address[0] == HERE
+        theirs = [await rig.there.connect_stream(None, address, TCP, "") for _ in range(MAX_ACCEPTED + 1)]
+        assert rig.core.heard == [("accepted", address, stream.local) for stream in theirs[:-1]]
+        assert await theirs[-1].receive() == b""
+        theirs[0].close()
+        await trio.sleep(1)
+        theirs[1].transmit([b"hello"])
+        await trio.sleep(1)
+        assert rig.core.heard[-2:] == [
+            ("closed", address, theirs[0].local, TCP),
+            ("bytes", address, theirs[1].local, TCP),
+        ]
+        rig.send(b"welcome", local=address, remote=theirs[1].local)
+        assert await theirs[1].receive() == b"welcome"
+        rig.core.heard.clear()
+        late = await rig.there.connect_stream(None, address, TCP, "")
+        assert rig.core.heard == [("accepted", address, late.local)]
+
+
+async def test_a_listener_can_be_closed(autojump_clock):
+    async with running() as rig:
+        address = rig.engine.listen((HERE, 0))
+        with pytest.raises(OSError, match="in use"):
+            rig.engine.listen(address)
+        theirs = await rig.there.connect_stream(None, address, TCP, "")
+        rig.engine.close_socket(address, TCP)
+        rig.engine.close_socket(address, TCP)
+        with pytest.raises(ConnectionRefusedError):
+            await rig.there.connect_stream(None, address, TCP, "")
+        rig.send(b"goes on", local=address, remote=theirs.local)
+        assert await theirs.receive() == b"goes on"
+
+
+async def test_an_address_that_goes(autojump_clock):
+    async with running() as rig:
+        theirs, name = await rig.open()
+        rig.here.remove_ip_address(HERE)
+        await trio.sleep(1)
+        assert rig.core.heard == [("closed", *name.values())]
+        theirs.close()
+
+
+async def test_a_socket_can_be_closed_even_while_it_is_blocked(autojump_clock):
+    async with running() as rig:
+        address = rig.engine.bind((HERE, 0))
+        rig.here.sockets[-1].hold()
+        there = rig.there.bind((THERE, 0))
+        rig.send(*[b"x"] * 64, local=address, remote=there.address, transport=UDP)
+        rig.engine.close_socket(address, UDP)
+        rig.engine.close_socket(address, UDP)
+        assert rig.engine.bind(address) == address
+        rig.send(b"y", local=address, remote=there.address, transport=UDP)
+        assert [burst.datagrams for burst in await there.receive()] == [[b"y"]]
+        there.close()
+
+
+async def test_frames_that_find_no_room_are_dropped_whole_and_counted(autojump_clock):
+    async with running() as rig:
+        theirs, name = await rig.open()
+        frames = [bytes([number % 256]) * 1000 for number in range(1000)]
+        rig.send(*frames, **name)
+        taken = -(-WINDOW_SIZE // 1000) + KEEP_SIZE // 1000
+        assert rig.engine.dropped_frames == 1000 - taken
+        rig.send(b"too many" * 200, **name)
+        assert rig.engine.dropped_frames == 1001 - taken
+        received = bytearray()
+        while len(received) < taken * 1000:  # what was kept leaves by itself
+            received += await theirs.receive()
+        assert received == b"".join(frames[:taken])
+        rig.send(b"again", **name)
+        assert await theirs.receive() == b"again"
+
+
+async def test_a_blocked_stream_holds_nothing_else_up(autojump_clock):
+    async with running() as rig:
+        _, name = await rig.open()
+        rig.send(*[bytes(1000)] * 1000, **name)
+        address = rig.engine.bind((HERE, 0))
+        there = rig.there.bind((THERE, 0))
+        rig.send(b"datagram", local=address, remote=there.address, transport=UDP)
+        assert [burst.datagrams for burst in await there.receive()] == [[b"datagram"]]
+        there.transmit(Burst(there.address, address, [b"back"]))
+        await trio.sleep(1)
+        assert rig.core.datagrams == [b"back"]
+        rig.engine.close_stream(**name)
+        there.close()
+
+
+async def test_stopping_ends_everything(autojump_clock):
+    async with running() as rig:
+        theirs, _ = await rig.open()
+        address = rig.engine.listen((HERE, 0))
+        accepted = await rig.there.connect_stream(None, address, TCP, "")
+        listener = rig.there.listen((THERE, 0))
+        rig.engine.connect_stream(2, None, listener.address, TCP, "")
+        await trio.sleep(0.01)
+        rig.is_over = True
+        rig.engine.flush()
+        assert await theirs.receive() == await accepted.receive() == b""
+        assert await (await listener.accept()).receive() == b""
+        with pytest.raises(ConnectionRefusedError):
+            await rig.there.connect_stream(None, address, TCP, "")
+        listener.close()
+    assert ("opened", 2) not in [heard[:2] for heard in rig.core.heard]
