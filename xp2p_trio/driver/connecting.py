@@ -46,8 +46,8 @@ async def connect(
     """Open a connection to whoever is at the other end of a signaling channel. Entering does not wait for the network.
 
     Offer, answer and candidates go through the channel in the background, as JSON texts that browsers write and read.
-    The channel stays yours: it is not closed here, and once connected it may end. While it is there, a path that is lost
-    or a network that changes leads to another path by itself (an ICE restart).
+    The channel stays yours: it is not closed here, and once connected it may end. While it is there, another path is
+    looked for by itself when the path is lost or a network changes (an ICE restart).
 
     Args:
         signaling: a channel of texts to the other peer; what it carries must reach that peer unaltered.
@@ -112,11 +112,11 @@ async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[st
 
 def _apply(peer: PeerConnection, signal: Signal, initiator: bool) -> None:
     """Take a signal. When both sides have offered at once, the offer of the initiator is the one that counts."""
-    if isinstance(signal, SessionDescription) and signal.type == "offer":
-        if peer.signaling_state.value is SignalingState.HAVE_LOCAL_OFFER:
-            if initiator:
-                return
-            peer.set_local_description(SessionDescription("rollback"))
+    is_offer = isinstance(signal, SessionDescription) and signal.type == "offer"
+    if is_offer and peer.signaling_state.value is SignalingState.HAVE_LOCAL_OFFER:
+        if initiator:
+            return
+        peer.set_local_description(SessionDescription("rollback"))
     peer.apply_signal(signal)
 
 

@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar, final
 import trio
 
 from xp2p_trio import ice, turn
-from xp2p_trio.driver.engine import Engine, StreamCore
+from xp2p_trio.driver.engine import Engine
+from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
-from xp2p_trio.driver.mdns import MdnsService
 from xp2p_trio.driver.nursery import Background
 from xp2p_trio.peer import Configuration, IceServer
 from xp2p_trio.sansio import Address, Transport, is_ipv6
@@ -72,18 +72,13 @@ class Supply:
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._servers = {server.url: server for server in configuration.ice_servers}
         self._renewing: set[str] = set()
-        self._mdns = MdnsService(
-            core, engine.flush, engine.network, self._hosts, enable_ipv6=configuration.enable_ipv6
-        )
 
     def start(self, background: Background) -> None:
         """Be ready to answer, with the help of background tasks."""
         self._background = background
-        self._mdns.start(background)
 
     def close(self) -> None:
         """Answer no more."""
-        self._mdns.close()
 
     def answer(self, event: object) -> None:
         """Do what the core asks for, if the event is a request."""
@@ -101,12 +96,7 @@ class Supply:
             case ice.TurnCredentialsRequested(name):
                 self._renew(name)
             case ice.NameRequested(name):
-                if self._configuration.mdns == "off":
-                    self._core.name_resolved(name, (), trio.current_time())
-                else:
-                    self._mdns.resolve(name)
-            case ice.NamePublished(name, host):
-                self._mdns.publish(name, host)
+                self._core.name_resolved(name, (), trio.current_time())
             case _:
                 pass
 

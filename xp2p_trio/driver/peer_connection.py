@@ -131,7 +131,7 @@ class PeerConnection:
         """Look for a new path, while the old one carries data on, as when a network has changed.
 
         The next offer says so; `peer.NegotiationNeeded` among the `events` asks for it. With `connect` it is made and
-        answered in the background. Nothing happens before the connection is negotiated, or while a restart is under way.
+        answered in the background. Nothing happens before there is a connection, or while a restart is under way.
         """
         self._hub.restart_ice()
 

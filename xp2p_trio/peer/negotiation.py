@@ -242,6 +242,8 @@ class Negotiator:
         self._remote = applied
         self._enter(state)
         self._agree()
+        if description.type == "answer":
+            self._give_up_refused_restart()
 
     @property
     def remote_data(self) -> DataDescription | None:
@@ -307,6 +309,19 @@ class Negotiator:
             fragment = candidate.parsed.username_fragment
         return fragment != self._agreement.remote.username_fragment
 
+    def _give_up_refused_restart(self) -> None:
+        """Peers that know no restart answer with what they had (aiortc): ours is taken back, and all goes on as before."""
+        before = self._before_offer[0]
+        if self._local is None or before is None or self._agreement is None or self._remote is None:
+            return
+        agreed = self._agreement.remote
+        if _restarts(self._local, before.data) and self._remote.data.username_fragment == agreed.username_fragment:
+            if self._wants_restart:
+                old = before.data
+                data = attrs.evolve(self._local.data, username_fragment=old.username_fragment, password=old.password)
+                self._local = attrs.evolve(self._local, data=data)
+                self._wants_restart = False
+
     def _renewed(self, data: DataDescription) -> DataDescription:
         """The description with new credentials, and so without candidates yet (RFC 8839 section 4.4.1.1.1)."""
         fragment, password = self._draw_credentials()
@@ -338,9 +353,8 @@ class Negotiator:
         if applied.kind != "offer":
             before = self._before_offer[0]
             wanted = self._local is not None and before is not None and _restarts(self._local, before.data)
-            if restarts is not wanted:
-                did, asked = ("restarts", "not asked to") if restarts else ("does not restart", "asked to")
-                raise SdpError(f"the answer {did} ICE and was {asked} (RFC 8839 section 4.4.1.1.1)")
+            if restarts and not wanted:
+                raise SdpError("the answer restarts ICE and was not asked to (RFC 8839 section 4.4.1.1.1)")
         if set(new.fingerprints) != set(known.fingerprints) or (new.tls_id or known.tls_id) != known.tls_id:
             raise SdpError("the description asks for a new DTLS association; open a new connection for that")
         if new.sctp_port != known.sctp_port:  # RFC 8841 section 10.5
