@@ -49,8 +49,9 @@ from xp2p_trio.testing.serving import serve
 from xp2p_trio.testing.statistics import NetworkStatistics
 from xp2p_trio.testing.stun_server import StunServer
 from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
+from xp2p_trio.testing.turn_allocations import AllocationCreated, AllocationDeleted, StreamDropped, TurnServerEvent
 from xp2p_trio.testing.turn_configuration import TurnFaults, TurnServerConfiguration
-from xp2p_trio.testing.turn_server import AllocationCreated, AllocationDeleted, TurnServer, TurnServerEvent
+from xp2p_trio.testing.turn_server import TurnServer
 
 __all__ = [
     "BLACK_HOLE",
@@ -86,6 +87,7 @@ __all__ = [
     "Peers",
     "Sent",
     "Spinning",
+    "StreamDropped",
     "StunServer",
     "TraceEntry",
     "Translated",
