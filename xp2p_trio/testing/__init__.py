@@ -52,6 +52,7 @@ from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Transl
 from xp2p_trio.testing.turn_allocations import AllocationCreated, AllocationDeleted, StreamDropped, TurnServerEvent
 from xp2p_trio.testing.turn_configuration import TurnFaults, TurnServerConfiguration
 from xp2p_trio.testing.turn_server import TurnServer
+from xp2p_trio.testing.turn_service import TurnService, embedded_turn_server, serve_turn
 
 __all__ = [
     "BLACK_HOLE",
@@ -95,9 +96,12 @@ __all__ = [
     "TurnServer",
     "TurnServerConfiguration",
     "TurnServerEvent",
+    "TurnService",
     "VirtualTimeout",
     "connect_peers",
     "connected_pair",
     "drive",
+    "embedded_turn_server",
     "serve",
+    "serve_turn",
 ]
