@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import trio
@@ -31,11 +31,15 @@ class Client:
         self.received: list[tuple[Address, bytes]] = []
         self.is_cut_off = False
         self._changed = trio.Event()
+        self._may_read = trio.Event()
+        self._may_read.set()
+        self._reading = trio.CancelScope()
 
     async def run(self) -> None:
         while not self.is_cut_off:
             self.flush()
-            with trio.move_on_at(self.allocation.next_timeout()):
+            await self._may_read.wait()
+            with trio.move_on_at(self.allocation.next_timeout()) as self._reading:
                 for burst in await self._receive():
                     self.allocation.receive(burst, trio.current_time())
             self.allocation.handle_timeout(trio.current_time())
@@ -52,6 +56,16 @@ class Client:
         self.is_cut_off = not data
         frames = self.framer.decode_frames(data)
         return [Burst(self.stream.local, self.stream.remote, frames, self.stream.transport)]
+
+    @contextmanager
+    def deaf(self) -> Generator[None, None, None]:
+        """Read nothing meanwhile."""
+        self._may_read = trio.Event()
+        self._reading.cancel("deaf")
+        try:
+            yield
+        finally:
+            self._may_read.set()
 
     def flush(self) -> None:
         for burst in self.allocation.transmit(trio.current_time(), 1000):

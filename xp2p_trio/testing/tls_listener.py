@@ -70,6 +70,11 @@ class TlsServerStream:
         """TLS."""
         return Transport.TLS
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something is kept."""
+        return bool(self._kept) or self._stream.is_blocked
+
     async def receive(self) -> bytes:
         """Wait for the next piece; empty at the end, however that came.
 

@@ -1,4 +1,4 @@
-"""Sockets and tasks around the TURN server: one task for each socket, and one for the time."""
+"""Sockets and tasks around the TURN server: a task for each socket, one for the time, one for a stream that is full."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class TurnRunner:
         self._sockets: dict[Address, DatagramSocket] = {}
         self._listeners: list[StreamListener] = []
         self._streams: dict[FiveTuple, StreamSocket] = {}
+        self._draining: dict[FiveTuple, trio.Event] = {}
         self._full: set[FiveTuple] = set()
         self._timer = trio.CancelScope()
         self._start_soon: StartSoon | None = None
@@ -127,8 +128,7 @@ class TurnRunner:
         try:
             while data := await stream.receive():
                 if path in self._full:  # an answer would be lost
-                    await stream.wait_writable()
-                    self._full.discard(path)
+                    await self._draining[path].wait()
                 now = trio.current_time()
                 self._server.receive(Burst(stream.local, stream.remote, [data], stream.transport), now)
                 self._flush(now)
@@ -136,12 +136,20 @@ class TurnRunner:
             pass
         finally:
             stream.close()
-            self._full.discard(path)
             if self._streams.get(path) is stream:
                 del self._streams[path]
                 now = trio.current_time()
                 self._server.stream_closed(stream.local, stream.remote, now, stream.transport)
                 self._flush(now)
+
+    async def _drain(self, path: FiveTuple, stream: StreamSocket) -> None:
+        try:
+            await stream.wait_writable()
+        except trio.ClosedResourceError:
+            pass
+        finally:
+            self._full.discard(path)
+            self._draining.pop(path).set()
 
     # --- what the server has to say ---
 
@@ -183,8 +191,13 @@ class TurnRunner:
             return
         path = FiveTuple(burst.transport, burst.local, burst.remote)
         stream = self._streams.get(path)
-        if stream is not None and stream.transmit(burst.datagrams) < len(burst.datagrams):
+        if stream is None:
+            return
+        if stream.transmit(burst.datagrams) < len(burst.datagrams):
             self._full.add(path)
+        if stream.is_blocked and path not in self._draining:
+            self._draining[path] = trio.Event()
+            self._spawn(self._drain, path, stream)
 
     def _spawn(self, task: Callable[..., Awaitable[None]], *args: object) -> None:
         assert self._start_soon is not None
