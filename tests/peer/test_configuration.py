@@ -4,7 +4,6 @@ import pytest
 
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.peer import Configuration, InterfaceFilter
-from xp2p_trio.sansio import AddressFilter
 
 
 @pytest.mark.parametrize(
@@ -22,7 +21,6 @@ from xp2p_trio.sansio import AddressFilter
         ("ice_transport_policy", "none"),
         ("mdns", "on"),
         ("interfaces", "eth0"),
-        ("remote_filter", ["10.0.0.0/8"]),
         ("port_range", (0, 5)),
         ("port_range", (6, 5)),
         ("port_range", (1, 65536)),
@@ -57,34 +55,10 @@ def test_the_relay_policy_needs_a_turn_server():
     assert Configuration(ice_transport_policy="relay", ice_servers=servers).ice_transport_policy == "relay"
 
 
-def test_public_addresses_are_kept_in_one_spelling():
-    given = {"10.0.0.1": "203.0.113.1", "FD00:0::1": "2001:DB8::1"}
-    kept = Configuration(public_addresses=given).public_addresses
-    assert kept == {"10.0.0.1": "203.0.113.1", "fd00::1": "2001:db8::1"}
-    given["10.0.0.2"] = "203.0.113.2"
-    assert "10.0.0.2" not in kept
-
-
-@pytest.mark.parametrize(
-    ("addresses", "part"),
-    [
-        ({"eth0": "203.0.113.1"}, "'eth0'"),
-        ({"10.0.0.1": "home.example"}, "'home.example'"),
-        ({"10.0.0.1": "203.0.113.1", "10.0.0.2": "2001:db8::1"}, "'2001:db8::1' for '10.0.0.2'"),
-    ],
-)
-def test_public_addresses_that_cannot_be_are_named(addresses, part):
-    with pytest.raises(InvalidArgument) as info:
-        Configuration(public_addresses=addresses)
-    assert "public_addresses" in str(info.value)
-    assert part in str(info.value)
-
-
 def test_what_the_network_may_be_used_for_is_kept():
-    wanted, remote = InterfaceFilter(allow_names="eth*"), AddressFilter(deny="10.0.0.0/8")
-    configuration = Configuration(interfaces=wanted, remote_filter=remote, port_range=[5000, 5000], mdns="off")
+    wanted = InterfaceFilter(allow_names="eth*")
+    configuration = Configuration(interfaces=wanted, port_range=[5000, 5000], mdns="off")
     assert configuration.interfaces is wanted
-    assert configuration.remote_filter is remote
     assert configuration.port_range == (5000, 5000)
     assert hash(configuration) == hash(configuration)
 

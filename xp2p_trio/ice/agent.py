@@ -288,10 +288,12 @@ class Agent:
         session = self._advance(now)
         self._end_stream(self._shared.streams.ended((local, remote, transport)), "its stream has ended", session.now)
 
-    def stream_accepted(self, local: Address, remote: Address, now: float) -> None:
+    def stream_accepted(
+        self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
+    ) -> None:
         """A peer has connected to a TCP port of ours."""
         session = self._advance(now)
-        self._wiring.accept((local, remote, Transport.TCP), session.now)
+        self._wiring.accept((local, remote, transport), session.now)
 
     def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
         """The addresses behind an mDNS name: the answer to `NameRequested`; none when nobody answers to it."""

@@ -302,9 +302,11 @@ class Connection:
         self._stack.agent.stream_failed(number, detail, now)
         self._stack.observe(now)
 
-    def stream_accepted(self, local: Address, remote: Address, now: float) -> None:
+    def stream_accepted(
+        self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
+    ) -> None:
         """As `ice.Agent.stream_accepted`."""
-        self._stack.agent.stream_accepted(local, remote, self._stack.tick(now))
+        self._stack.agent.stream_accepted(local, remote, self._stack.tick(now), transport)
 
     def stream_closed(self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP) -> None:
         """As `ice.Agent.stream_closed`."""

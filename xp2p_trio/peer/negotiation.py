@@ -310,17 +310,15 @@ class Negotiator:
         return fragment != self._agreement.remote.username_fragment
 
     def _give_up_refused_restart(self) -> None:
-        """Peers that know no restart answer with what they had (aiortc): ours is taken back, and all goes on as before."""
-        before = self._before_offer[0]
-        if self._local is None or before is None or self._agreement is None or self._remote is None:
+        """A peer that knows no restart answers with what it had (aiortc does): ours is taken back, and all goes on."""
+        before, local, remote = self._before_offer[0], self._local, self._remote
+        if before is None or local is None or remote is None or self._agreement is None:
             return
-        agreed = self._agreement.remote
-        if _restarts(self._local, before.data) and self._remote.data.username_fragment == agreed.username_fragment:
-            if self._wants_restart:
-                old = before.data
-                data = attrs.evolve(self._local.data, username_fragment=old.username_fragment, password=old.password)
-                self._local = attrs.evolve(self._local, data=data)
-                self._wants_restart = False
+        if _restarts(local, before.data) and not _restarts(remote, self._agreement.remote) and self._wants_restart:
+            old = before.data
+            data = attrs.evolve(local.data, username_fragment=old.username_fragment, password=old.password)
+            self._local = attrs.evolve(local, data=data)
+            self._wants_restart = False
 
     def _renewed(self, data: DataDescription) -> DataDescription:
         """The description with new credentials, and so without candidates yet (RFC 8839 section 4.4.1.1.1)."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, final
 
 from xp2p_trio import ice
 from xp2p_trio.peer import Configuration, IceServer
@@ -12,6 +13,16 @@ from xp2p_trio.testing.streams import StreamAccepted, StreamNews
 
 if TYPE_CHECKING:
     from xp2p_trio.driver.gathering import Asker
+
+
+class StreamTaker(Protocol):
+    """Whose streams these are: an agent, a connection, a `TurnServer`."""
+
+    def stream_accepted(self, local: Address, remote: Address, now: float, transport: Transport) -> None:
+        """Somebody has connected."""
+
+    def stream_closed(self, local: Address, remote: Address, now: float, transport: Transport) -> None:
+        """A stream is at its end."""
 
 
 @final
@@ -71,7 +82,7 @@ class Answers:
                 pass
 
     def look(self, now: float) -> bool:
-        """Bind a socket on every address that has none, and let go of those that are gone. Returns whether any changed."""
+        """Bind a socket on every address that has none, and let go of those that are gone; whether any changed."""
         host = self._network.host(self._host)
         wanted = _addresses_of(host.ip_addresses, self._configuration)
         gone = [key for key in self._bound if key[0] not in wanted]
@@ -89,15 +100,12 @@ class Answers:
 
     def take(self, news: StreamNews, now: float) -> None:
         """Tell the core of a stream of its host that was accepted, or has ended."""
-        if news.host != self._host:
-            return
-        if isinstance(news, StreamAccepted):
-            self._core.stream_accepted(news.local, news.remote, now)
-        else:
-            self._core.stream_closed(news.local, news.remote, now, news.transport)
+        if news.host == self._host:
+            tell_of_stream(self._core, news, now)
 
     def _provide_server(self, server: IceServer, now: float) -> None:
-        hosts = [host for host in self._network.resolve(server.host) if self._configuration.enable_ipv6 or not is_ipv6(host)]
+        families = (False, True) if self._configuration.enable_ipv6 else (False,)
+        hosts = [host for host in self._network.resolve(server.host) if is_ipv6(host) in families]
         if not hosts:
             self._core.server_failed(server.url, f"no host {server.host!r} on the simulated network", now)
         elif server.credentials is None:
@@ -112,7 +120,15 @@ class Answers:
             )
 
 
-def _addresses_of(ip_addresses: tuple[str, ...], configuration: Configuration) -> list[str]:
+def tell_of_stream(core: StreamTaker, news: StreamNews, now: float) -> None:
+    """Tell a core of a stream that was accepted, or has ended."""
+    if isinstance(news, StreamAccepted):
+        core.stream_accepted(news.local, news.remote, now, news.transport)
+    else:
+        core.stream_closed(news.local, news.remote, now, news.transport)
+
+
+def _addresses_of(ip_addresses: Sequence[str], configuration: Configuration) -> list[str]:
     if configuration.bind_address is not None:
         return [configuration.bind_address]
     return [address for address in ip_addresses if configuration.enable_ipv6 or not is_ipv6(address)]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import final
+from typing import Any, final
 
 from xp2p_trio import peer
-from xp2p_trio.testing.answers import Answers
+from xp2p_trio.testing.answers import Answers, tell_of_stream
 from xp2p_trio.testing.drive import BurstLayer, drive
 from xp2p_trio.testing.link import Link
 from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, NonceSpy
 from xp2p_trio.testing.network import Network
 from xp2p_trio.testing.streams import StreamNews
+from xp2p_trio.testing.turn_allocations import StreamDropped
 from xp2p_trio.testing.turn_server import TurnServer
 
 
@@ -81,8 +82,7 @@ class Peers:
         self.bob = peer.Connection(bob, random_bytes=self.network.random_bytes("bob"))
         self.events: dict[str, list[peer.Event]] = {"alice": [], "bob": []}
         self._connections = {"alice": self.alice, "bob": self.bob}
-        self._servers = dict(servers or {})
-        self._layers: dict[str, BurstLayer] = {**self._connections, **self._servers}
+        self._layers: dict[str, BurstLayer] = {**self._connections, **(servers or {})}
         names: dict[str, str] = {}
         self.answers = {
             name: Answers(network, name, connection, connection.configuration, names=names)
@@ -117,8 +117,11 @@ class Peers:
         )
         return self.now
 
-    def _on_events(self, name: str, events: list[peer.Event], now: float) -> None:
+    def _on_events(self, name: str, events: list[Any], now: float) -> None:
         if name not in self._connections:
+            for event in events:
+                if isinstance(event, StreamDropped):
+                    self.network.close_stream(name, event.local, event.remote, now)
             return
         self.events[name] += events
         other = self.bob if name == "alice" else self.alice
@@ -132,11 +135,9 @@ class Peers:
                     self.answers[name].answer(event, now)
 
     def _on_stream_news(self, news: StreamNews, now: float) -> None:
-        for answers in self.answers.values():
-            answers.take(news, now)
-        for name, server in self._servers.items():
-            if news.host == name and isinstance(server, TurnServer):
-                server.take_stream_news(news, now)
+        core = self._layers.get(news.host)
+        if isinstance(core, peer.Connection | TurnServer):
+            tell_of_stream(core, news, now)
 
 
 def connect_peers(
