@@ -22,7 +22,7 @@ from tests.simulation.nats import (
 from tests.simulation.world import SIDES
 from xp2p_trio import ice
 from xp2p_trio.sansio import Transport
-from xp2p_trio.testing import STATEFUL, UDP_BLOCKED, Link, Sent
+from xp2p_trio.testing import STATEFUL, UDP_BLOCKED, Link, NatBehaviour, Sent
 
 MANY_SEEDS = 10_000
 FEW_SEEDS = 100
@@ -60,6 +60,24 @@ def connect_by_seed(seed: int) -> None:
         assert agents.routes() == {"direct"}, (seed, one, other)
     else:
         assert "direct" not in agents.routes(), (seed, one, other)
+
+
+@pytest.mark.parametrize("seed", [315, 436, 711])
+def test_checks_that_trigger_each_other_do_not_keep_out_the_relay(seed: int) -> None:
+    """Each check of these NATs comes from a new port, and so triggers another: no ordinary check had its turn."""
+    connect_by_seed(seed)
+
+
+def test_checks_that_trigger_each_other_come_to_rest() -> None:
+    behaviour = NatBehaviour(mapping="address-and-port-dependent", filtering="endpoint-independent", ports="random")
+    agents = Agents(internet(behaviour, behaviour, keep_trace=True), urls=(STUN_URL, TURN_URLS[Transport.UDP]))
+    assert agents.connects()
+    agents.run(120.0)
+    before = {name: agent.statistics.requests_sent for name, agent in agents.agents.items()}
+    agents.run(60.0)
+    for name, agent in agents.agents.items():
+        assert agent.statistics.requests_sent - before[name] < 20  # consent checks
+    assert agents.echoes()
 
 
 def test_agents_connect_at_any_pace() -> None:

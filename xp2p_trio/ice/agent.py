@@ -342,9 +342,7 @@ class Agent:
         if lite and not self._configuration.lite:
             session.is_remote_lite = True
             session.switch_role(Role.CONTROLLING)  # RFC 8445 section 6.1.1
-        session.checking_since = session.now
-        session.move(Input.CREDENTIALS)
-        session.schedule_failure()
+        session.start_checking()
         candidates, session.early_candidates = session.early_candidates, []
         for candidate in candidates:
             pairing.add_remote_candidate(session, candidate)

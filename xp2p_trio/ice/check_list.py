@@ -6,10 +6,14 @@ One data stream with one component makes a check list set of one list.
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from typing import Final, final
 
 from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.state import Role
+
+MAX_TRIGGERED_IN_A_ROW: Final = 3
+"""Triggered checks before an ordinary one has its turn. RFC 8445 section 6.1.4.2 has no such limit; but behind two NATs
+that map anew for each port they trigger each other without end, and the pair by way of a server is never checked."""
 
 
 @final
@@ -24,10 +28,11 @@ class CheckList:
         floor: once completed, the priority above which pairs are still checked; None when nothing more is nominated.
     """
 
-    __slots__ = ("_limit", "floor", "is_completed", "pairs", "triggered")
+    __slots__ = ("_in_a_row", "_limit", "floor", "is_completed", "pairs", "triggered")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._in_a_row = 0
         self.pairs: dict[Path, Pair] = {}
         self.triggered: deque[Pair] = deque()
         self.is_completed = False
@@ -120,14 +125,19 @@ class CheckList:
 
     def peek(self) -> Pair | None:
         """The pair that Ta would check next (RFC 8445 section 6.1.4.2, steps 1 to 3), changing nothing."""
-        if self.triggered:
-            return self.triggered[0]
+        first = self.triggered[0] if self.triggered else None
+        if first is not None and self._in_a_row < MAX_TRIGGERED_IN_A_ROW:
+            return first
+        return self._peek_ordinary() or first
+
+    def _peek_ordinary(self) -> Pair | None:
         if not self.takes_pairs:
             return None
         best: Pair | None = None
         wanted = [pair for pair in self.pairs.values() if self._is_above_floor(pair)]
         for pair in wanted:
-            if pair.state is PairState.WAITING and (best is None or pair.priority > best.priority):
+            is_next = pair.state is PairState.WAITING and pair not in self.triggered
+            if is_next and (best is None or pair.priority > best.priority):
                 best = pair
         if best is not None:
             return best
@@ -144,6 +154,7 @@ class CheckList:
         """The pair to check now, out of the queue and In-Progress."""
         pair = self.peek()
         if pair is not None:
+            self._in_a_row = self._in_a_row + 1 if pair in self.triggered else 0
             self._forget_trigger(pair)
             pair.state = PairState.IN_PROGRESS
         return pair

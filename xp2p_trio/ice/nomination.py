@@ -52,14 +52,27 @@ def complete(session: Session, pair: Pair, nomination: int) -> None:
     pair.nomination = max(pair.nomination, nomination)
     session.nominee = None
     session.is_nomination_due = False
-    session.check_list.complete(pair.priority if session.renominates else None)
+    improves = session.renominates and session.now < session.improves_until
+    session.check_list.complete(pair.priority if improves else None)
     # One that nominates once has no use for the rest. With a peer that nominates aggressively, or when we do, a better
     # pair may still be nominated (RFC 5245 section 8.1.2).
-    nominates_once = (
-        session.role is Role.CONTROLLING and session.configuration.nomination == "regular" and not session.renominates
-    )
+    nominates_once = session.role is Role.CONTROLLING and session.configuration.nomination == "regular" and not improves
     for check in session.checks.values():
         if not check.is_consent and (nominates_once or check.pair.priority < pair.priority):
+            check.is_cancelled = True
+            check.transaction.cancel()
+
+
+def improvement_end(session: Session) -> float:
+    """When the search for a better pair than the nominated one ends."""
+    return math.inf if session.check_list.floor is None else session.improves_until
+
+
+def settle(session: Session) -> None:
+    """Be content with the nominated pair."""
+    session.check_list.complete(None)
+    for check in session.checks.values():
+        if not check.is_consent and not check.pair.is_valid:
             check.is_cancelled = True
             check.transaction.cancel()
 

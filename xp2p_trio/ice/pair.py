@@ -95,7 +95,8 @@ class Pair:
     The check leaves from the base of the local candidate. What RFC 8445 section 7.2.5.3.2 calls the valid pair differs
     from it only in the local candidate, which is the mapped address: both share this record, `valid_local` is that
     candidate, and from then on the priority is the valid pair's. `is_overdue` says that its check had to be repeated;
-    `nomination` is 0, or the number of the nomination that chose it (draft-thatcher-ice-renomination; 1 without that).
+    `retry_at` is when a check of the peer may bring it back once the list is completed; `nomination` is 0, or the
+    number of the nomination that chose it (draft-thatcher-ice-renomination; 1 without that).
     """
 
     __slots__ = (
@@ -112,6 +113,7 @@ class Pair:
         "requests_received",
         "requests_sent",
         "responses_received",
+        "retry_at",
         "round_trip_time",
         "state",
         "valid_local",
@@ -132,6 +134,7 @@ class Pair:
         self.requests_sent = 0
         self.requests_received = 0
         self.responses_received = 0
+        self.retry_at = -math.inf
         self.failure = ""
         self.priority = 0
         self.compute_priority(role)

@@ -34,6 +34,9 @@ from xp2p_trio.stun import (
     Priority,
 )
 
+RETRY_INTERVAL: Final = 10.0
+"""Seconds between two checks of a pair that the peer's checks come over, while another one is nominated."""
+
 MAX_ERRORS_PER_SECOND: Final = 50
 """Error responses to requests that nobody has authenticated."""
 
@@ -107,6 +110,11 @@ def _trigger(session: Session, pair: Pair, now: float, nomination: int) -> None:
             choose(session, now)
             return
         # Consent for this pair has run out meanwhile, so it has to answer once more before it carries data.
+    if session.check_list.is_completed and not nomination and not pair.is_valid:
+        # Two NATs that map anew for each port would go on with this for ever, once data goes by another way.
+        if pair.state is PairState.IN_PROGRESS or now < pair.retry_at:
+            return
+        pair.retry_at = now + RETRY_INTERVAL
     pair.nominate_on_success = max(pair.nominate_on_success, nomination)
     if pair.state is PairState.IN_PROGRESS:
         cancel_checks(session, pair)

@@ -126,6 +126,7 @@ class Session:
         is_nomination_due: whether that check has still to be started.
         nominations: how many nominations were made, by us or as the peer counts them.
         renominates: whether a nomination may be followed by another (draft-thatcher-ice-renomination).
+        improves_until: when no better pair than the nominated one is looked for any more.
         fail_at: when checking ends without a valid pair.
         last_word: the terminal event of the agent, once the session is over.
         now: the newest time seen.
@@ -174,6 +175,7 @@ class Session:
         self.renominates = False
         self.first_valid_at = math.inf
         self.checking_since = math.inf
+        self.improves_until = -math.inf
         self.fail_at = math.inf
         self.last_word: Closed | Failed = Closed()
         self.now = -math.inf
@@ -215,6 +217,13 @@ class Session:
         self.nominee = None
         self.is_nomination_due = False
 
+    def start_checking(self) -> None:
+        """The peer's credentials are known."""
+        self.checking_since = self.now
+        self.improves_until = self.now + self.configuration.patience
+        self.move(Input.CREDENTIALS)
+        self.schedule_failure()
+
     def schedule_failure(self) -> None:
         """Set how long to go on without a valid pair; called when something that this depends on has changed."""
         self.fail_at = self.checking_since + self.configuration.patience
@@ -235,9 +244,12 @@ class Session:
         self.move(Input.PAIR_NOMINATED if pair.is_nominated else Input.PAIR_VALID)
 
     def lose(self) -> None:
-        """The selected pair is silent, or its socket is gone."""
+        """The selected pair is silent, or its socket is gone: any other will do, if a nomination can still say so."""
         if not self.consent.is_lost:
             self.consent.is_lost = True
+            if self.renominates and self.check_list.is_completed:
+                self.check_list.floor = 0
+                self.improves_until = self.now + self.configuration.patience
             if self.is_carrying:
                 self.events.append(PathLost())
 

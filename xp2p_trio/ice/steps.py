@@ -17,6 +17,8 @@ def handle_timeout(session: Session, now: float) -> None:
         return
     if now >= nomination.nomination_time(session):
         nomination.choose(session, now)
+    if now >= nomination.improvement_end(session):
+        nomination.settle(session)
     consent = session.consent
     if now >= consent.lost_at:
         session.lose()
@@ -45,5 +47,6 @@ def next_timeout(session: Session) -> float:
         checks.next_check_time(session),
         min((check.transaction.deadline for check in session.checks.values()), default=math.inf),
         nomination.nomination_time(session),
+        nomination.improvement_end(session),
         session.consent.next_timeout(),
     )
