@@ -160,10 +160,10 @@ def test_an_offer_can_be_rolled_back(alice, bob):
     assert alice.state is ConnectionState.CONNECTING
 
 
-def test_an_ice_restart_is_refused_for_now(alice, bob):
+def test_the_offer_of_a_stranger_is_no_ice_restart(alice, bob):
     exchange(alice, bob)
     stranger = connection(3).create_offer()
-    with pytest.raises(SdpError, match="restarts ICE"):
+    with pytest.raises(SdpError, match="new DTLS association"):
         bob.set_remote_description(stranger, 0.0)
     assert bob.signaling_state is SignalingState.STABLE
 
@@ -289,9 +289,9 @@ def test_a_mid_that_cannot_be_repeated_is_told_at_once(bob, alice):
     assert bob.signaling_state is SignalingState.STABLE
 
 
-@pytest.mark.parametrize("options", ["trickle ice2", "trickle", "ice2 renomination"])
+@pytest.mark.parametrize("options", ["trickle ice2", "trickle", "ice2 renomination", "ice2 whatever"])
 def test_an_answer_has_the_ice_options_of_the_offer(alice, bob, options):
-    offer = alice.create_offer().sdp.replace("trickle ice2", options)
+    offer = alice.create_offer().sdp.replace("trickle ice2 renomination", options)
     bob.set_remote_description(SessionDescription("offer", offer), 0.0)
     said = data_description(decode_session(bob.create_answer().sdp)).ice_options
-    assert said == tuple(option for option in options.split() if option != "renomination")
+    assert set(said) == set(options.split()) & {"trickle", "ice2", "renomination"}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Final, final
 
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.sansio import RandomBytes, Timer
+
+DOUBT: Final = 0.5
+"""Seconds without an answer on a path that the peer seems to have left."""
 
 
 @final
@@ -18,9 +21,10 @@ class Consent:
         expires_at: when no more data may leave; `math.inf` while no pair is selected.
         silent_since: when the oldest check left that no answer has followed, or `math.inf`.
         is_lost: whether checks have been unanswered for the timeout.
+        is_doubted: whether the peer's checks come over another path, so that less silence is enough to believe it.
     """
 
-    __slots__ = ("_disconnected_timeout", "_interval", "check", "expires_at", "is_lost", "silent_since")
+    __slots__ = ("_disconnected_timeout", "_interval", "check", "expires_at", "is_doubted", "is_lost", "silent_since")
 
     def __init__(self, interval: float, disconnected_timeout: float) -> None:
         self._interval = interval
@@ -29,6 +33,12 @@ class Consent:
         self.check = Timer()
         self.expires_at = math.inf
         self.is_lost = False
+        self.is_doubted = False
+
+    @property
+    def doubt_at(self) -> float:
+        """When another path that has answered meanwhile is as good as this one."""
+        return self.silent_since + DOUBT if self.is_doubted else math.inf
 
     @property
     def lost_at(self) -> float:
@@ -39,6 +49,7 @@ class Consent:
         """Watch a pair, whose consent is as old as its last answer."""
         self.expires_at = last_answer + CONSENT_EXPIRY
         self.silent_since = math.inf
+        self.is_doubted = False
         self.schedule(now, random_bytes)
         # A pair that has answered long ago is asked at once, so that its consent is not gone before the first check.
         if now - last_answer >= self._interval:
@@ -49,6 +60,12 @@ class Consent:
         fraction = int.from_bytes(random_bytes(4), "big") / 0xFFFFFFFF
         self.check.start(now + self._interval * (0.8 + 0.4 * fraction))
 
+    def doubt(self, now: float) -> None:
+        """The peer's checks come over another path, as when a NAT maps it anew: ask at once whether this one works."""
+        if not self.is_doubted and not self.is_lost:
+            self.is_doubted = True
+            self.check.start(now)
+
     def note_request(self, now: float) -> None:
         """A consent check has left."""
         self.silent_since = min(self.silent_since, now)
@@ -57,14 +74,16 @@ class Consent:
         """Any authenticated answer on the pair renews consent."""
         self.expires_at = now + CONSENT_EXPIRY
         self.silent_since = math.inf
+        self.is_doubted = False
 
     def stop(self) -> None:
         """The session is over."""
         self.check.stop()
         self.expires_at = -math.inf
         self.silent_since = math.inf
+        self.is_doubted = False
 
     def next_timeout(self) -> float:
         """The earliest of its timers."""
         expires_at = self.expires_at if self.expires_at > -math.inf else math.inf
-        return min(self.check.deadline, self.lost_at, expires_at)
+        return min(self.check.deadline, self.lost_at, self.doubt_at, expires_at)

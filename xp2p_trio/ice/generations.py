@@ -88,6 +88,10 @@ class Generations:
         self.gathering = Gathering(self.current, self._servers, self._sockets)
         self.gathering.end()
 
+    def has_socket(self, address: Address) -> bool:
+        """Whether this is a UDP socket of ours."""
+        return address in self._sockets
+
     def add_base(self, address: Address, transport: Transport) -> None:
         """A socket or a TCP port of ours is there."""
         known = self._sockets if transport is Transport.UDP else self._ports

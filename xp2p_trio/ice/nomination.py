@@ -83,11 +83,14 @@ def _doubt_lost_path(session: Session) -> None:
     RFC 8445 section 12.1 keeps data on the nominated pair. But a NAT that maps the peer anew, or a peer that has moved
     to another interface, leaves that pair dead beside one that works and has consented.
     """
-    silent_since = session.consent.silent_since
-    if session.selected is None or not session.consent.is_lost:
-        return
-    if any(pair.is_valid and pair.last_answer >= silent_since for pair in session.check_list.pairs.values()):
+    if session.selected is not None and session.consent.is_lost and has_alternative(session):
         session.selected.last_answer = -math.inf
+
+
+def has_alternative(session: Session) -> bool:
+    """Whether another pair has answered since the selected one is silent."""
+    silent_since = session.consent.silent_since
+    return any(pair.is_valid and pair.last_answer >= silent_since for pair in session.check_list.pairs.values())
 
 
 def _nominate(session: Session, best: Pair, now: float) -> None:

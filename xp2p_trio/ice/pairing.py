@@ -60,7 +60,7 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
     if is_learned:
         _replace_peer_reflexive(session, endpoint, candidate)
         return
-    session.remote_candidates[endpoint] = candidate
+    session.add_remote(endpoint, candidate)
     _pair_with_all(session, candidate)
 
 
@@ -102,7 +102,7 @@ def find_or_learn_remote(
         tcp_type=None if transport is Transport.UDP else "active",
     )
     session.learned_remotes.add(endpoint)
-    session.remote_candidates[endpoint] = candidate
+    session.add_remote(endpoint, candidate)
     return candidate
 
 

@@ -96,6 +96,8 @@ def take_check(session: Session, check: EarlyCheck, now: float) -> None:
     remote = find_or_learn_remote(session, source, transport, check.priority)
     pair = None if remote is None else find_or_make_pair(session, base, remote, transport)
     if pair is not None:
+        if (source, transport) in session.late_remotes and not pair.requests_received:
+            session.consent.doubt(now)  # the peer, or its NAT, may have moved
         pair.requests_received += 1
         _trigger(session, pair, now, check.nomination if session.role is Role.CONTROLLED else 0)
 

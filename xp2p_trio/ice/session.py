@@ -115,6 +115,7 @@ class Session:
         passive: TCP ports that listen, each with its candidate; `active` by host: where TCP is connected from.
         remote_candidates: the peer's candidates by address and transport.
         learned_remotes: those that only the peer's checks have told us (peer-reflexive).
+        late_remotes: those that were unknown when a pair was nominated.
         unresolved: candidates by the mDNS name that is being resolved.
         early_candidates: those that came before the peer's credentials.
         early_checks: answered checks that came before them.
@@ -156,6 +157,7 @@ class Session:
         self.remote_candidates: dict[Endpoint, Candidate] = {}
         self.early_candidates: list[Candidate] = []
         self.early_checks: dict[Path, EarlyCheck] = {}
+        self.late_remotes: set[Endpoint] = set()
         self.unresolved: dict[str, list[Candidate]] = {}
         self.learned_remotes: set[Endpoint] = set()
         self.is_gathering_complete = False
@@ -194,6 +196,12 @@ class Session:
             self.state = state
             if self.is_current:
                 self.events.append(StateChanged(state))
+
+    def add_remote(self, endpoint: Endpoint, candidate: Candidate) -> None:
+        """Keep a candidate of the peer."""
+        self.remote_candidates[endpoint] = candidate
+        if self.check_list.is_completed:
+            self.late_remotes.add(endpoint)
 
     def draw_transaction_id(self) -> bytes:
         """96 random bits that no check on its way has (RFC 8489 section 5)."""

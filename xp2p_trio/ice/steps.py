@@ -20,6 +20,11 @@ def handle_timeout(session: Session, now: float) -> None:
     if now >= nomination.improvement_end(session):
         nomination.settle(session)
     consent = session.consent
+    if now >= consent.doubt_at:
+        consent.is_doubted = False
+        if nomination.has_alternative(session):
+            session.lose()
+            nomination.choose(session, now)
     if now >= consent.lost_at:
         session.lose()
         checks.repeat_checks(session)

@@ -44,12 +44,14 @@ class Wiring:
         """Send over a path: add to `bursts`, or give to the TURN server's allocation, which is pulled after this."""
         local, remote, transport = path
         if transport.is_stream:
-            frames = [encode_frame(datagram) for datagram in datagrams if len(datagram) <= MAX_FRAME_SIZE]
-            bursts.append(Burst(local, remote, frames, transport))
+            if self._shared.streams.owner(path) is not None:
+                frames = [encode_frame(datagram) for datagram in datagrams if len(datagram) <= MAX_FRAME_SIZE]
+                bursts.append(Burst(local, remote, frames, transport))
+        elif self._generations.has_socket(local):
+            bursts.append(Burst(local, remote, datagrams))
         elif local in self._shared.relays:
             self._shared.relays.send(path, datagrams, now)
-        else:
-            bursts.append(Burst(local, remote, datagrams))
+        # Else its socket is gone, and what leaves meanwhile is lost.
 
     def accept(self, path: Path, now: float) -> None:
         """A peer has connected a stream; of those that are not (yet) a valid path the oldest makes room."""

@@ -364,7 +364,8 @@ class Negotiator:
 
     def _agree(self) -> None:
         local, remote = self._local, self._remote
-        if local is None or remote is None:
+        is_open = self._state in (SignalingState.HAVE_LOCAL_OFFER, SignalingState.HAVE_REMOTE_OFFER)
+        if is_open or local is None or remote is None:
             return
         is_offerer = local.kind == "offer"
         if is_offerer == (remote.kind == "offer"):

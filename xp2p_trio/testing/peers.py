@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, final
 
 from xp2p_trio import peer
+from xp2p_trio.sansio import Address
 from xp2p_trio.testing.answers import Answers, tell_of_stream
 from xp2p_trio.testing.drive import BurstLayer, drive
 from xp2p_trio.testing.link import Link
@@ -27,11 +28,17 @@ def network_of_two(*, seed: int, link: Link | None, back: Link | None) -> Networ
     return network
 
 
-def _watch(network: Network) -> None:
+def _watch(network: Network, turn_servers: Collection[Address] = ()) -> None:
     watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
-    network.add_monitor(ConsentSpy(watched))
+    # What the servers pass on is for the consent of the peers as well.
+    network.add_monitor(ConsentSpy(watched | {host for host, _ in turn_servers}, servers=turn_servers))
     network.add_monitor(AmplificationSpy(watched))
     network.add_monitor(NonceSpy(watched))
+
+
+def _turn_servers(network: Network, *configurations: peer.Configuration | None) -> set[Address]:
+    servers = [server for each in configurations if each is not None for server in each.ice_servers if server.is_turn]
+    return {(host, server.port) for server in servers for host in network.resolve(server.host)}
 
 
 @final
@@ -75,7 +82,7 @@ class Peers:
         if network is None:
             network = network_of_two(seed=seed, link=link, back=back)
         else:
-            _watch(network)
+            _watch(network, _turn_servers(network, alice, bob))
         self.network = network
         self.now = now
         self.alice = peer.Connection(alice, random_bytes=self.network.random_bytes("alice"))
