@@ -6,7 +6,7 @@ import ipaddress
 
 from xp2p_trio.driver.interfaces import arrange_interfaces, host_addresses, system_interfaces
 from xp2p_trio.driver.network import Interface
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 
 MACHINE = [
     ("lo", "127.0.0.1"),

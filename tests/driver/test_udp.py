@@ -13,7 +13,8 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xp2p_trio.driver.udp import RECEIVE_BATCH, SystemNetwork, UdpSocket
+from xp2p_trio.driver.system_network import SystemNetwork
+from xp2p_trio.driver.udp import RECEIVE_BATCH, UdpSocket
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
 

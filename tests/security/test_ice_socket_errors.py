@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 import trio
 
-from xp2p_trio.driver.udp import SystemNetwork, UdpSocket
+from xp2p_trio.driver.system_network import SystemNetwork
+from xp2p_trio.driver.udp import UdpSocket
 from xp2p_trio.sansio import Address, Burst
 
 BLOCKED = (errno.EAGAIN, errno.EWOULDBLOCK)

@@ -9,7 +9,7 @@ from xp2p_trio.driver.peer_connection import ChannelListener, PeerConnection, op
 from xp2p_trio.driver.signaling import MemorySignaling, signaling_pair
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.stream import STREAM_PROTOCOL, DataChannelStream
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 
 __all__ = [
     "STREAM_PROTOCOL",

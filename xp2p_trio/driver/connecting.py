@@ -13,7 +13,7 @@ import trio
 from xp2p_trio.driver.hub import Hub
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.peer_connection import PeerConnection
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.errors import DecodeError, Failure, LocalError, Reason
 from xp2p_trio.peer import Configuration, Connection, ConnectionState, decode_signal, encode_signal
 

@@ -29,7 +29,7 @@ from xp2p_trio.driver.ice_description import IceDescription, decode_ice_descript
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.errors import Failure, InvalidState
 from xp2p_trio.peer import IceServer, parse_ice_server
 from xp2p_trio.sansio import Closed, Failed

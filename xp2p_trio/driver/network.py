@@ -1,6 +1,6 @@
 """Where sockets sit: the interface that the operating system and the simulated network both fill in.
 
-The driver knows nothing else of the outside world. `SystemNetwork` (udp.py) answers with UDP sockets of the kernel;
+The driver knows nothing else of the outside world. `SystemNetwork` answers with sockets of the kernel;
 a network of `xp2p_trio.testing` answers with links, NATs and a virtual clock. Addresses are numeric and spelled as
 `ipaddress` spells them, so that equal addresses are equal.
 """

@@ -18,7 +18,7 @@ from xp2p_trio.driver.hub import Hub
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.stream import STREAM_PROTOCOL, DataChannelStream
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.errors import InvalidState
 from xp2p_trio.peer import (
     Configuration,

@@ -16,7 +16,6 @@ datagram of 1200 bytes over loopback, CPython 3.11:
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import socket
@@ -28,9 +27,6 @@ from typing import Final, final
 import attrs
 import trio
 
-from xp2p_trio.driver.interfaces import system_interfaces
-from xp2p_trio.driver.network import Interface
-from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
 
 RECEIVE_BATCH: Final = 64
@@ -39,13 +35,15 @@ RECEIVE_BATCH: Final = 64
 BUFFER_SIZE: Final = 4 * 1024 * 1024
 """Asked of the kernel for each direction; it silently gives what the administrator allows."""
 
+MAX_DATAGRAM_SIZE: Final = 65_535
+"""Bytes that a receive buffer has to hold."""
+
 _SOL_UDP: Final = 17
 # Linux, include/uapi/linux/udp.h. The socket module has no names for them.
 _UDP_SEGMENT: Final = 103
 _UDP_GRO: Final = 104
 _MAX_SEGMENTS: Final = 64  # UDP_MAX_SEGMENTS of the kernels before 6.7
 _MAX_SEGMENTED_SIZE: Final = 65_000  # below the 65,507 bytes that UDP over IPv4 can carry
-_MAX_DATAGRAM_SIZE: Final = 65_535
 
 _SEGMENT_SIZE: Final = Struct("=H")
 _GRO_SIZE: Final = Struct("=i")
@@ -110,7 +108,7 @@ class UdpSocket:
         self._socket = sock
         host, port = sock.getsockname()[:2]
         self._address: Address = (str(ipaddress.ip_address(host)), port)
-        self._buffer = bytearray(_MAX_DATAGRAM_SIZE) if buffer is None else buffer
+        self._buffer = bytearray(MAX_DATAGRAM_SIZE) if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._sources: dict[object, Address] = {}
         self._sockaddrs: dict[Address, Address | None] = {}
@@ -295,68 +293,6 @@ class UdpSocket:
     @property
     def _version(self) -> int:
         return 6 if self._socket.family == socket.AF_INET6 else 4
-
-
-@final
-class SystemNetwork:
-    """The network of the operating system.
-
-    Args:
-        offload: whether sockets use GSO and GRO where the kernel has them.
-    """
-
-    __slots__ = ("_buffer", "_offload")
-
-    def __init__(self, *, offload: bool = True) -> None:
-        self._offload = offload
-        self._buffer = bytearray(_MAX_DATAGRAM_SIZE)
-
-    def interfaces(self) -> Sequence[Interface]:
-        """The addresses of this machine that work, best first."""
-        return system_interfaces()
-
-    def bind(self, address: Address) -> UdpSocket:
-        """Open a UDP socket on a numeric local address; port 0 lets the system choose.
-
-        Raises:
-            OSError: the address is not ours, or the port is taken; the text names both.
-            InvalidArgument: the address is not numeric, or the port out of range.
-        """
-        host, port = address
-        try:
-            version = ipaddress.ip_address(host).version
-        except ValueError:
-            raise InvalidArgument(f"cannot bind to {host!r}: give a numeric IPv4 or IPv6 address") from None
-        if not 0 <= port <= 65535:
-            raise InvalidArgument(f"cannot bind to port {port}: a port is 0 (any) to 65535")
-        sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            if version == 6:
-                # Otherwise an IPv4 peer would appear under a second, mapped spelling of its address.
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                # BSD refuses what is over its limit; then its default stays.
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
-            sock.bind((host, port))
-            return UdpSocket(sock, offload=self._offload, buffer=self._buffer)
-        except OSError as error:
-            sock.close()
-            reason = f"cannot bind a UDP socket to {host} port {port}: {error.strerror}"
-            raise OSError(error.errno, reason) from None
-
-    async def resolve(self, host: str, port: int) -> list[Address]:
-        """The numeric addresses behind a host name, in the order to try them.
-
-        Raises:
-            OSError: the name does not resolve.
-        """
-        try:
-            answers = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        except UnicodeError as error:  # what IDNA thinks of the name
-            raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is not a host name: {error}") from None
-        return list(dict.fromkeys((str(ipaddress.ip_address(each[4][0])), int(each[4][1])) for each in answers))
 
 
 def _run_end(datagrams: Sequence[bytes], start: int) -> int:

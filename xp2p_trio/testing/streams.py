@@ -182,11 +182,7 @@ class Streams:
 
     def listen(self, host: Host, address: Address, transport: Transport) -> Address:
         """As `Network.listen`."""
-        ip_address, port = canonical(address[0]), address[1]
-        if not transport.is_stream:
-            raise InvalidArgument(f"a listener is for streams, not for {transport.name}")
-        if not 0 <= port <= 65535:
-            raise InvalidArgument(f"port {port} is out of range")
+        ip_address, port = _checked(address, transport)
         if ip_address not in host.ip_addresses:
             raise OSError(errno.EADDRNOTAVAIL, f"host {host.name!r} has no address {ip_address}")
         chosen: Address = (ip_address, port) if port else host.address(ip_address=ip_address)
@@ -203,9 +199,7 @@ class Streams:
         self, host: Host, remote: Address, now: float, *, transport: Transport, local_ip: str | None
     ) -> Address:
         """As `Network.connect`."""
-        if not transport.is_stream:
-            raise InvalidArgument(f"a stream is connected over TCP or TLS, not over {transport.name}")
-        destination: Address = (canonical(remote[0]), remote[1])
+        destination = _checked(remote, transport)
         local = host.address(ip_address=_local_ip(host, destination) if local_ip is None else canonical(local_ip))
         passages: list[tuple[Middlebox, Passage]] = []
         try:
@@ -393,6 +387,14 @@ class Streams:
     def _tell(self, news: StreamNews, now: float) -> None:
         self._news.append(news)
         self._recorder.digest(now, news)
+
+
+def _checked(address: Address, transport: Transport) -> Address:
+    if not transport.is_stream:
+        raise InvalidArgument(f"a stream goes over TCP or TLS, not over {transport.name}")
+    if not 0 <= address[1] <= 65535:
+        raise InvalidArgument(f"port {address[1]} is out of range")
+    return canonical(address[0]), address[1]
 
 
 def _local_ip(host: Host, destination: Address) -> str:
