@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from xp2p_trio.driver import SystemNetwork
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.engine_streams import CONNECT_PATIENCE, MAX_ACCEPTED
 from xp2p_trio.sansio import Burst, Transport
@@ -57,6 +58,19 @@ class StreamUser:
         self.heard.append(("closed", local, remote, transport))
 
 
+class SlowListener:
+    """Gives a stream that has come even after it was closed, as may happen in one turn of the scheduler."""
+
+    def __init__(self, listener):
+        self._listener = listener
+        self.address, self.close = listener.address, listener.close
+
+    async def accept(self):
+        stream = await self._listener.accept()
+        await trio.sleep(0.01)
+        return stream
+
+
 class KeptHost:
     """A host whose sockets the test can hold, and whose streams it can make hard to cancel."""
 
@@ -68,6 +82,9 @@ class KeptHost:
     async def connect_stream(self, *arguments):
         with trio.CancelScope(shield=self.is_stubborn):
             return await self._host.connect_stream(*arguments)
+
+    def listen(self, address):
+        return SlowListener(self._host.listen(address))
 
     def bind(self, address):
         self.sockets.append(self._host.bind(address))
@@ -109,7 +126,7 @@ class Rig:
 @asynccontextmanager
 async def running():
     rig = Rig()
-    with trio.fail_after(1000):  # what `stop` does not end shows here
+    with trio.fail_after(1000):  # noqa: ASYNC100 - what `stop` does not end shows here
         async with trio.open_nursery() as nursery:
             rig.engine.start(nursery)
             try:
@@ -239,6 +256,21 @@ async def test_a_listener_can_be_closed(autojump_clock):
         assert await theirs.receive() == b"goes on"
 
 
+async def test_what_is_accepted_by_a_closed_listener_is_closed(autojump_clock):
+    async with running() as rig:
+        address = rig.engine.listen((HERE, 0))
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def _():
+                theirs = await rig.there.connect_stream(None, address, TCP, "")
+                assert await theirs.receive() == b""
+
+            await trio.sleep(0.105)  # it has arrived
+            rig.engine.close_socket(address, TCP)
+        assert rig.core.heard == []
+
+
 async def test_an_address_that_goes(autojump_clock):
     async with running() as rig:
         theirs, name = await rig.open()
@@ -310,3 +342,37 @@ async def test_stopping_ends_everything(autojump_clock):
             await rig.there.connect_stream(None, address, TCP, "")
         listener.close()
     assert ("opened", 2) not in [heard[:2] for heard in rig.core.heard]
+
+
+async def test_two_engines_over_the_kernel():
+    network = SystemNetwork()
+    left, right = StreamUser(), StreamUser()
+    lot = trio.lowlevel.ParkingLot()
+
+    def publish():
+        lot.unpark_all()
+        return False
+
+    async def until(condition):
+        while not condition():
+            await lot.park()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            engines = [Engine(core, network, publish, stream_core=core) for core in (left, right)]
+            for engine in engines:
+                engine.start(nursery)
+            address = engines[0].listen(("127.0.0.1", 0))
+            engines[1].connect_stream(1, "127.0.0.1", address, TCP, "")
+            await until(lambda: left.heard and right.heard)
+            ((_, _, local),) = right.heard
+            assert left.heard == [("accepted", address, local)]
+            right.queued.append(Burst(local, address, [b"frame"] * 100_000, TCP))
+            engines[1].flush()
+            taken = 100_000 - engines[1].dropped_frames
+            await until(lambda: len(left.received) >= taken * 5)
+            assert left.received == b"frame" * taken
+            engines[1].close_stream(local, address, TCP)
+            await until(lambda: left.heard[-1][0] == "closed")
+            for engine in engines:
+                engine.stop()

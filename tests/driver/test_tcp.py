@@ -341,6 +341,19 @@ async def test_connecting_can_be_cancelled(tls_server: tuple[ssl.SSLContext, pat
     listener.close()
 
 
+async def test_an_attempt_that_nobody_answers_can_be_cancelled() -> None:
+    """A full backlog swallows connections, as a firewall does."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        with socket.create_connection(server.getsockname()):
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(SystemNetwork().connect_stream, None, server.getsockname(), TCP, "")
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel("no socket may be left, which would be a warning")
+
+
 # --- trust
 
 
@@ -386,7 +399,7 @@ async def refusal(
 async def test_a_certificate_that_nobody_vouches_for(tls_server: tuple[ssl.SSLContext, pathlib.Path]) -> None:
     error = await refusal(tls_server[0], None, NAME)
     assert isinstance(error, ssl.SSLCertVerificationError)
-    assert "is not good for 'turn.example': self-signed certificate; if you trust it" in str(error)
+    assert "is not good for 'turn.example': unable to get local issuer certificate; if you trust it" in str(error)
     assert "127.0.0.1 port" in str(error)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import ipaddress
 import os
 import socket
@@ -22,6 +21,7 @@ from typing import Final, final
 
 import trio
 
+from xp2p_trio.driver.tls import Tls, explained
 from xp2p_trio.sansio import Address, Transport
 
 RECEIVE_SIZE: Final = 64 * 1024
@@ -35,64 +35,6 @@ BACKLOG: Final = 32
 
 _RECORDS_SIZE: Final = 32 * 1024  # with what was left of a record (16 KiB, RFC 8446 section 5.2) at most RECEIVE_SIZE
 _ERROR_PAUSE: Final = 0.1  # seconds; when a process has no more files, that takes a while to change
-
-# X509_V_ERR_... of OpenSSL's x509_vfy.h, and what a person can do.
-_UNKNOWN_ISSUER: Final = "; if you trust it, put its issuer into SystemNetwork(ssl_context=...)"
-_WRONG_TIME: Final = "; it has to be renewed, or the clock of this machine is wrong"
-_WRONG_NAME: Final = "; give the server by a name that its certificate has"
-_ADVICE: Final = {
-    2: _UNKNOWN_ISSUER, 18: _UNKNOWN_ISSUER, 19: _UNKNOWN_ISSUER, 20: _UNKNOWN_ISSUER, 21: _UNKNOWN_ISSUER,
-    9: _WRONG_TIME, 10: _WRONG_TIME,
-    62: _WRONG_NAME, 64: _WRONG_NAME,
-}  # fmt: skip
-_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "PACKET_LENGTH_TOO_LONG"})
-
-
-class _Tls:
-    """TLS between bytes and bytes."""
-
-    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
-
-    def handshake(self, records: bytes) -> bool:
-        """Go on with what arrived. Returns whether the handshake is complete."""
-        self._incoming.write(records)
-        try:
-            self._object.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def encrypt(self, data: bytes) -> bytes:
-        """The records of the data."""
-        view = memoryview(data)
-        while view:
-            view = view[self._object.write(view) :]
-        return self._outgoing.read()
-
-    def decrypt(self, records: bytes) -> tuple[bytes, bool]:
-        """The data of the records, and whether it is the last."""
-        self._incoming.write(records)
-        pieces = []
-        try:
-            while piece := self._object.read(RECEIVE_SIZE):
-                pieces.append(piece)
-        except ssl.SSLWantReadError:
-            return b"".join(pieces), False
-        except ssl.SSLError:  # the other end's close_notify among them
-            pass
-        return b"".join(pieces), True
-
-    def close(self) -> bytes:
-        """The record of our close_notify, if it can be sent (RFC 8446 section 6.1)."""
-        with contextlib.suppress(ssl.SSLError, ValueError):
-            self._object.unwrap()
-        return self._outgoing.read()
-
-    def take_records(self) -> bytes:
-        """What the protocol has to say by itself."""
-        return self._outgoing.read()
 
 
 @final
@@ -117,7 +59,7 @@ class TcpStream:
         "_unread",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, remote: Address, tls: _Tls | None = None) -> None:
+    def __init__(self, sock: socket.socket, remote: Address, tls: Tls | None = None) -> None:
         self._socket = sock
         self._local = _address(sock.getsockname())
         self._remote = remote
@@ -364,11 +306,11 @@ async def connect_tls(
     sock = await _connect(local_host, remote)
     try:
         try:
-            tls = _Tls(_system_trust() if context is None else context, server_name)
+            tls = Tls(context, server_name)
             await _shake_hands(sock, tls)
             return TcpStream(sock, remote, tls)
         except (OSError, ValueError) as error:
-            raise _explained(error, remote, server_name) from error
+            raise explained(error, remote, server_name) from error
     except BaseException:
         sock.close()
         raise
@@ -382,13 +324,12 @@ async def _connect(local_host: str | None, remote: Address) -> socket.socket:
         _prepare(sock)
         if local_host is not None:
             sock.bind((local_host, 0))
-        try:
-            sock.connect(remote)
-        except BlockingIOError:
+        number = sock.connect_ex(remote)
+        if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
             await trio.lowlevel.wait_writable(sock)
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if number:
-                raise OSError(number, os.strerror(number)) from None
+        if number:
+            raise OSError(number, os.strerror(number))
     except OSError as error:
         sock.close()
         reason = f"no TCP connection{origin} to {remote[0]} port {remote[1]}: {error.strerror}"
@@ -399,7 +340,7 @@ async def _connect(local_host: str | None, remote: Address) -> socket.socket:
     return sock
 
 
-async def _shake_hands(sock: socket.socket, tls: _Tls) -> None:
+async def _shake_hands(sock: socket.socket, tls: Tls) -> None:
     records = b""
     while True:
         try:
@@ -427,30 +368,6 @@ async def _send_all(sock: socket.socket, data: bytes) -> None:
             data = data[sock.send(data) :]
         except BlockingIOError:
             await trio.lowlevel.wait_writable(sock)
-
-
-def _explained(error: OSError | ValueError, remote: Address, server_name: str) -> OSError:
-    """The error of a handshake in words that one can act on."""
-    where = f"{remote[0]} port {remote[1]}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        problem = error.verify_message.rstrip(".")
-        text = f"the TLS certificate of {where} is not good for {server_name!r}: {problem}"
-        explained = ssl.SSLCertVerificationError(error.errno, text + _ADVICE.get(error.verify_code, ""))
-        explained.verify_code, explained.verify_message = error.verify_code, error.verify_message
-        return explained
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).replace("_", " ").lower()
-        if error.reason in _NO_TLS:
-            reason = "it does not speak TLS"
-        return ssl.SSLError(error.errno, f"no TLS with {where}: {reason}")
-    if isinstance(error, OSError):
-        return OSError(error.errno, f"no TLS with {where}: {error.strerror or error}")
-    return OSError(f"no TLS with {where}: {server_name!r} is no name that a certificate can have ({error})")
-
-
-@functools.cache
-def _system_trust() -> ssl.SSLContext:
-    return ssl.create_default_context()  # some milliseconds of reading files
 
 
 def _make_socket(host: str) -> socket.socket:

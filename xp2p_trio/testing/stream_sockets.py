@@ -278,11 +278,14 @@ async def connect_stream(host: Host, local_host: str | None, remote: Address, tr
         raise OSError(errno.EADDRNOTAVAIL, f"host {host.name!r} has no address {local_host}")
     network = host.network
     await trio.lowlevel.checkpoint()
+    silence: TimeoutError | None = None
     try:
         local = network.connect(host.name, remote, trio.current_time(), transport=transport, local_ip=local_host)
-    except TimeoutError:
+    except TimeoutError as error:
+        silence = error
+    if silence is not None:
         await trio.sleep(CONNECT_TIMEOUT)
-        raise
+        raise silence
     stream = VirtualStream(host, local, (canonical(remote[0]), remote[1]), transport)
     courier = courier_of(network)
     courier.rearm()
