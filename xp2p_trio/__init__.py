@@ -48,14 +48,17 @@ if TYPE_CHECKING:
         GatheringState,
         IceCandidate,
         IceServer,
+        InterfaceFilter,
         SessionDescription,
         Signal,
         SignalingState,
         decode_signal,
         encode_signal,
     )
+    from xp2p_trio.sansio import AddressFilter
 
 __all__ = [
+    "AddressFilter",
     "Certificate",
     "ChannelListener",
     "ChannelState",
@@ -72,6 +75,7 @@ __all__ = [
     "IceAgent",
     "IceCandidate",
     "IceServer",
+    "InterfaceFilter",
     "InternalError",
     "InvalidArgument",
     "InvalidState",
@@ -98,7 +102,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import a name when it is first used (PEP 562), so that the sans-IO packages stay free of trio."""
     if name in __all__:
-        for home in ("errors", "peer", "datachannel", "dtls", "driver"):
+        for home in ("errors", "sansio", "peer", "datachannel", "dtls", "driver"):
             value = getattr(import_module(f"xp2p_trio.{home}"), name, None)
             if value is not None:
                 globals()[name] = value

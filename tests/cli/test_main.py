@@ -47,6 +47,8 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str
         ["pc-echo", "-f", "host"],
         ["ice-echo", "-f", "prflx"],
         ["pc-echo", "-s", "turns:server.example"],
+        ["ice-echo", "-s", "turn:server.example"],
+        ["demo", "-s", "stun.example", "-s", "stuns:server.example"],
         ["pc-echo", "-s", "server.example:70000"],
         ["demo", "--size", "0"],
         ["demo", "-n", "x"],

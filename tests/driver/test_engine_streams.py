@@ -51,7 +51,7 @@ class StreamUser:
     def stream_failed(self, number, detail, now):
         self.heard.append(("failed", number, detail))
 
-    def stream_accepted(self, local, remote, now):
+    def stream_accepted(self, local, remote, now, transport):
         self.heard.append(("accepted", local, remote))
 
     def stream_closed(self, local, remote, now, transport):

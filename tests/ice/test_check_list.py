@@ -95,8 +95,8 @@ def test_completion_drops_what_was_not_checked() -> None:
     check_list.succeed(pairs[3])
     check_list.trigger(pairs[0])
     check_list.trigger(pairs[1])
-    pairs[1].nominate_on_success = True
-    check_list.complete()
+    pairs[1].nominate_on_success = 1
+    check_list.complete(None)
     assert list(check_list.pairs.values()) == [pairs[1], pairs[3], pairs[4]]
     assert check_list.take() is pairs[1]
     assert check_list.take() is None
@@ -111,7 +111,7 @@ def test_completion_keeps_what_works_and_is_being_asked_again() -> None:
         check_list.succeed(pair)
         check_list.trigger(pair)
     check_list.succeed(pairs[0])
-    check_list.complete()
+    check_list.complete(None)
     assert list(check_list.pairs.values()) == pairs
     assert check_list.take() is pairs[1]
 

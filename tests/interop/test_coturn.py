@@ -277,6 +277,19 @@ def test_a_wrong_password_is_told_with_server_realm_and_code(
     client.socket.close()
 
 
+def test_rest_credentials_are_taken_until_they_expire(coturn: Callable[..., Coturn]) -> None:
+    server = coturn("use-auth-secret", "static-auth-secret=north wind")
+    good = turn.rest_credentials("alice", "north wind", time.time() + 60)
+    with allocated(server, turn.Transport.UDP, credentials=good) as (client,):
+        assert client.relayed_address[0] == HOST
+    late = Client(server, turn.Transport.UDP, turn.rest_credentials("alice", "north wind", time.time() - 60))
+    late.allocation.start(time.monotonic())
+    run([late], lambda: bool(late.events) and isinstance(late.events[-1], Failed))
+    (refused,) = late.of(turn.AllocationRefused)
+    assert refused.code == 401
+    late.socket.close()
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_full_quota_is_told(coturn: Callable[..., Coturn], transport: turn.Transport) -> None:
     server = coturn("user-quota=1")

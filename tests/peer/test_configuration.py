@@ -3,42 +3,7 @@
 import pytest
 
 from xp2p_trio.errors import InvalidArgument
-from xp2p_trio.peer import Configuration, IceServer, parse_ice_server
-
-
-@pytest.mark.parametrize(
-    ("url", "server"),
-    [
-        ("stun:stun.example.org", IceServer("stun.example.org", 3478)),
-        ("stun://stun.example.org:19302", IceServer("stun.example.org", 19302)),
-        ("STUN:192.0.2.1:5000", IceServer("192.0.2.1", 5000)),
-        ("stun.example.org", IceServer("stun.example.org", 3478)),
-        ("stun.example.org:19302", IceServer("stun.example.org", 19302)),
-        ("stun:[2001:db8::1]:3479", IceServer("2001:db8::1", 3479)),
-        ("stun:[2001:db8::1]", IceServer("2001:db8::1", 3478)),
-    ],
-)
-def test_server_urls(url, server):
-    assert parse_ice_server(url) == server
-    assert parse_ice_server(str(server)) == server
-
-
-@pytest.mark.parametrize(
-    "url", ["", "stun:", "turn:host", "stun:host:0", "stun:host:70000", "stun:a b", "stun:user@host", "http://host"]
-)
-def test_other_urls_are_refused_with_the_part_that_is_wrong(url):
-    with pytest.raises(InvalidArgument) as info:
-        Configuration(ice_servers=[url])
-    assert repr(url) in str(info.value)
-
-
-def test_servers_in_the_browsers_form():
-    servers = [{"urls": ["stun:a.example", "stun:b.example:1"]}, {"url": "stun:c.example"}, "stun:d.example"]
-    hosts = [server.host for server in Configuration(ice_servers=servers).ice_servers]
-    assert hosts == ["a.example", "b.example", "c.example", "d.example"]
-    assert Configuration(ice_servers="stun:one.example").ice_servers == (IceServer("one.example"),)
-    with pytest.raises(InvalidArgument, match="urls"):
-        Configuration(ice_servers=[{"username": "me"}])
+from xp2p_trio.peer import Configuration, InterfaceFilter
 
 
 @pytest.mark.parametrize(
@@ -53,6 +18,15 @@ def test_servers_in_the_browsers_form():
         ("close_timeout", float("nan")),
         ("consent_interval", -1.0),
         ("bind_address", "localhost"),
+        ("ice_transport_policy", "none"),
+        ("mdns", "on"),
+        ("interfaces", "eth0"),
+        ("port_range", (0, 5)),
+        ("port_range", (6, 5)),
+        ("port_range", (1, 65536)),
+        ("port_range", (5000,)),
+        ("port_range", "56"),
+        ("port_range", 5000),
     ],
 )
 def test_values_out_of_range_are_named(name, value):
@@ -72,3 +46,23 @@ def test_a_message_must_fit_into_the_receive_window():
     assert Configuration(max_message_size=window).max_message_size == window
     with pytest.raises(InvalidArgument, match="receive_window"):
         Configuration(max_message_size=window + 1)
+
+
+def test_the_relay_policy_needs_a_turn_server():
+    with pytest.raises(InvalidArgument, match="no TURN server is among ice_servers"):
+        Configuration(ice_transport_policy="relay", ice_servers=["stun:stun.example"])
+    servers = ["stun:stun.example", "turn:alice:secret@turn.example"]
+    assert Configuration(ice_transport_policy="relay", ice_servers=servers).ice_transport_policy == "relay"
+
+
+def test_what_the_network_may_be_used_for_is_kept():
+    wanted = InterfaceFilter(allow_names="eth*")
+    configuration = Configuration(interfaces=wanted, port_range=[5000, 5000], mdns="off")
+    assert configuration.interfaces is wanted
+    assert configuration.port_range == (5000, 5000)
+    assert hash(configuration) == hash(configuration)
+
+
+def test_no_password_is_in_the_repr_of_a_configuration():
+    servers = [{"urls": "turn:turn.example", "username": "alice", "credential": "secret"}]
+    assert "secret" not in repr(Configuration(ice_servers=servers))

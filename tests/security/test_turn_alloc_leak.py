@@ -8,7 +8,7 @@ from tests.turn.world import PEER, World
 from xp2p_trio import stun, turn
 from xp2p_trio.sansio import Closed
 from xp2p_trio.testing.link import Link
-from xp2p_trio.testing.turn_server import AllocationDeleted
+from xp2p_trio.testing.turn_allocations import AllocationDeleted
 
 
 @pytest.mark.parametrize("step", range(60))

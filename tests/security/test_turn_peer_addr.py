@@ -56,7 +56,7 @@ def test_nothing_is_asked_for_it(host: str, family: turn.AddressFamily) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::ffff:127.0.0.1"])
 def test_loopback_can_be_allowed_and_is_one_host(host: str) -> None:
-    world = World(allocation(allow_loopback=True))
+    world = World(allocation(allow_loopback=True), allows_loopback=True)
     world.allocate()
     world.client.create_permissions([host], world.now)
     world.run(1.0)

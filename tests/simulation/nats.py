@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import itertools
+from collections.abc import Container
+from typing import Any, Literal, TypeAlias
 
 from xp2p_trio import ice, peer
-from xp2p_trio.sansio import Address
+from xp2p_trio.sansio import Address, Transport
 from xp2p_trio.testing import (
     FULL_CONE,
     PORT_RESTRICTED_CONE,
@@ -14,6 +16,7 @@ from xp2p_trio.testing import (
     SYMMETRIC,
     UDP_BLOCKED,
     AmplificationSpy,
+    Answers,
     ConsentSpy,
     Delivered,
     FirewallPolicy,
@@ -22,13 +25,26 @@ from xp2p_trio.testing import (
     Network,
     Peers,
     Sent,
+    StreamNews,
     StunServer,
+    TurnServer,
+    TurnServerConfiguration,
     VirtualTimeout,
     drive,
+    tell_of_stream,
 )
 from xp2p_trio.testing.drive import BurstLayer
+from xp2p_trio.testing.nat import Dependence, PortAssignment
 
 STUN_SERVER: Address = ("198.51.100.1", 3478)
+STUN_URL = "stun:198.51.100.1"
+TURN_SERVER: Address = ("198.51.100.2", 3478)
+TURNS_SERVER: Address = ("198.51.100.2", 5349)
+TURN_URLS = {
+    Transport.UDP: "turn:user:password@198.51.100.2",
+    Transport.TCP: "turn:user:password@198.51.100.2?transport=tcp",
+    Transport.TLS: "turns:user:password@198.51.100.2",
+}
 PRIVATE_IP = "192.168.1.2"
 """Of both, as it happens in homes."""
 
@@ -43,6 +59,13 @@ KINDS: dict[str, Surroundings] = {
     "symmetric": SYMMETRIC,
     "blocked": UDP_BLOCKED,
 }
+
+DEPENDENCES: tuple[Dependence, ...] = ("endpoint-independent", "address-dependent", "address-and-port-dependent")
+PORTS: tuple[PortAssignment, ...] = ("preserving", "random", "contiguous")
+BEHAVIOURS = [
+    NatBehaviour(mapping=mapping, filtering=filtering, ports="random")
+    for mapping, filtering in itertools.product(DEPENDENCES, DEPENDENCES)
+]
 
 NO_PATH = {
     frozenset({"symmetric"}),
@@ -89,45 +112,93 @@ def surround(network: Network, name: str, surroundings: Surroundings, public_ip:
             network.host(name, public_ip)
 
 
+def turn_server(network: Network) -> TurnServer:
+    """One on the host "turn", which listens for streams as well."""
+    network.listen("turn", TURN_SERVER)
+    network.listen("turn", TURNS_SERVER, transport=Transport.TLS)
+    configuration = TurnServerConfiguration(relay_hosts=[TURN_SERVER[0]], users={"user": "password"})
+    return TurnServer(configuration, network.random_bytes("turn"))
+
+
 def internet(alice: Surroundings, bob: Surroundings, *, seed: int = 0, keep_trace: bool = False) -> Network:
     """The two, and the host of the STUN server."""
     network = Network(seed=seed, link=Link(delay=0.02), keep_trace=keep_trace)
     surround(network, "alice", alice, "203.0.113.1")
     surround(network, "bob", bob, "203.0.113.2")
     network.host("stun", STUN_SERVER[0])
+    network.host("turn", TURN_SERVER[0])
     return network
 
 
 def peers_on(network: Network) -> Peers:
     """Two peer connections that ask the STUN server."""
-    configuration = peer.Configuration(ice_servers=[f"stun:{STUN_SERVER[0]}:{STUN_SERVER[1]}"])
+    configuration = peer.Configuration(ice_servers=[STUN_URL])
     return Peers(network=network, alice=configuration, bob=configuration, servers={"stun": StunServer()})
 
 
 class Agents:
-    """Two ICE agents on a network, and perfect signaling."""
+    """Two ICE agents on a network, and perfect signaling.
 
-    def __init__(self, network: Network, *, consent_interval: float = 5.0) -> None:
+    Args:
+        network: with the hosts "alice", "bob" and "stun", and "turn" where `urls` name it.
+        consent_interval: of both.
+        urls: servers in place of the STUN server.
+        relay_only: the names of those that use nothing but TURN.
+        fields: of both configurations.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        consent_interval: float = 5.0,
+        urls: tuple[str, ...] = (STUN_URL,),
+        relay_only: Container[str] = (),
+        **fields: Any,
+    ) -> None:
         self.network = network
         self.now = 0.0
-        self.server = StunServer()
+        self.servers: dict[str, StunServer | TurnServer] = {"stun": StunServer()}
         watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
-        network.add_monitor(ConsentSpy(watched))
+        if any(url.startswith("turn") for url in urls):
+            self.servers["turn"] = turn_server(network)
+        relaying = {TURN_SERVER[0]} if "turn" in self.servers else set()
+        network.add_monitor(ConsentSpy(watched | relaying, servers=[TURN_SERVER, TURNS_SERVER]))
         network.add_monitor(AmplificationSpy(watched))
+        configuration = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
         self.agents = {
             name: ice.Agent(
-                ice.Configuration(carries="any"),
+                configuration.ice,
                 role=role,
                 random_bytes=network.random_bytes(name),
                 consent_interval=consent_interval,
+                relay_only=name in relay_only,
+                hide_hosts=configuration.mdns == "hide",
             )
             for name, role in (("alice", ice.Role.CONTROLLING), ("bob", ice.Role.CONTROLLED))
         }
         self.events: dict[str, list[ice.Event]] = {"alice": [], "bob": []}
+        names: dict[str, str] = {}
+        self.answers = {
+            name: Answers(network, name, agent, configuration, names=names) for name, agent in self.agents.items()
+        }
+        self.introduce()
+        for agent in self.agents.values():
+            agent.gather(self.now)
+
+    def introduce(self) -> None:
+        """Tell each of the other's credentials."""
         for name, agent in self.agents.items():
             other = self.agents[self.other(name)]
-            agent.set_remote_credentials(other.local_username_fragment, other.local_password, self.now)
-            agent.gather(self.now)
+            agent.set_remote_credentials(
+                other.local_username_fragment, other.local_password, self.now, renomination=True
+            )
+
+    def restart(self) -> None:
+        """Restart ICE on both sides."""
+        for agent in self.agents.values():
+            agent.restart(self.now)
+        self.introduce()
 
     @staticmethod
     def other(name: str) -> str:
@@ -140,10 +211,16 @@ class Agents:
         def reached() -> bool:
             return all(agent.state >= until for agent in self.agents.values())
 
-        layers: dict[str, BurstLayer] = {**self.agents, "stun": self.server}
+        layers: dict[str, BurstLayer] = {**self.agents, **self.servers}
         try:
             self.now = drive(
-                self.network, layers, until=reached, now=self.now, timeout=seconds, on_events=self._on_events
+                self.network,
+                layers,
+                until=reached,
+                now=self.now,
+                timeout=seconds,
+                on_events=self._on_events,
+                on_stream_news=self._on_stream_news,
             )
         except VirtualTimeout:
             self.now += seconds
@@ -156,6 +233,11 @@ class Agents:
         states = {agent.state for agent in self.agents.values()}
         assert len(states) == 1, "one side is connected, the other is not"
         return states == {ice.State.COMPLETED}
+
+    def routes(self) -> set[str]:
+        """How data goes, as both see it."""
+        pairs = [agent.selected_pair for agent in self.agents.values()]
+        return {pair.route for pair in pairs if pair is not None}
 
     def path(self, name: str) -> tuple[tuple[Address, Address], tuple[Address, Address]]:
         """Send a datagram. Returns the path as its sender sees it, and as its receiver does, from the trace."""
@@ -170,12 +252,12 @@ class Agents:
         assert isinstance(delivered, Delivered)
         return (sent.source, sent.destination), (delivered.destination, delivered.source)
 
-    def echoes(self) -> bool:
-        """Whether a datagram of each reaches the other."""
+    def echoes(self, patience: float = 0.2) -> bool:
+        """Whether a datagram of each reaches the other in so many seconds."""
         for agent in self.agents.values():
             if agent.state < ice.State.FAILED:
                 agent.send([b"\x80"], self.now)
-        self.run(0.2)
+        self.run(patience)
         received = [agent.take_received() for agent in self.agents.values()]
         return all(received)
 
@@ -186,20 +268,29 @@ class Agents:
         bob_sends, alice_receives = self.path("bob")
         return (alice_sends, bob_sends) == (alice_receives, bob_receives)
 
-    def _on_events(self, name: str, events: list[ice.Event], now: float) -> None:
+    def agree_on_a_pair(self) -> bool:
+        """Whether what one calls its own is what the other calls the peer's; also where a server lies between."""
+        self.run(2.0)
+        alice, bob = (agent.selected_pair for agent in self.agents.values())
+        assert alice is not None
+        assert bob is not None
+        return (alice.local.address, alice.remote.address) == (bob.remote.address, bob.local.address)
+
+    def _on_events(self, name: str, events: list[Any], now: float) -> None:
         if name not in self.agents:
             return
         self.events[name] += events
-        agent = self.agents[name]
+        other = self.agents[self.other(name)]
         for event in events:
             match event:
-                case ice.AddressesRequested():
-                    agent.add_local_address(self.network.host(name).address(), now)
-                    agent.add_stun_server(STUN_SERVER, now)
-                    agent.end_of_local_addresses(now)
                 case ice.CandidateFound(candidate):
-                    self.agents[self.other(name)].add_remote_candidate(candidate, now)
+                    other.add_remote_candidate(candidate, now)
                 case ice.GatheringCompleted():
-                    self.agents[self.other(name)].end_of_remote_candidates(now)
+                    other.end_of_remote_candidates(now)
                 case _:
-                    pass
+                    self.answers[name].answer(event, now)
+
+    def _on_stream_news(self, news: StreamNews, now: float) -> None:
+        core = {**self.agents, **self.servers}[news.host]
+        if not isinstance(core, StunServer):
+            tell_of_stream(core, news, now)

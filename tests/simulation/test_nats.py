@@ -9,8 +9,10 @@ import attrs
 import pytest
 
 from tests.simulation.nats import (
+    BEHAVIOURS,
     KINDS,
     NO_PATH,
+    PORTS,
     PRIVATE_IP,
     STUN_SERVER,
     Agents,
@@ -38,14 +40,8 @@ from xp2p_trio.testing import (
     NatBehaviour,
     Network,
 )
-from xp2p_trio.testing.nat import Dependence, Hairpinning, PortAssignment
+from xp2p_trio.testing.nat import Hairpinning
 
-DEPENDENCES: tuple[Dependence, ...] = ("endpoint-independent", "address-dependent", "address-and-port-dependent")
-PORTS: tuple[PortAssignment, ...] = ("preserving", "random", "contiguous")
-BEHAVIOURS = [
-    NatBehaviour(mapping=mapping, filtering=filtering, ports="random")
-    for mapping, filtering in itertools.product(DEPENDENCES, DEPENDENCES)
-]
 MANY_SEEDS = 10_000
 FEW_SEEDS = 200
 

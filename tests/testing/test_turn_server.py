@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.testing.asker import CLIENT, PEER, REALM, SERVER, Asker, code
 from xp2p_trio import stun, turn
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
@@ -14,65 +15,9 @@ from xp2p_trio.testing.drive import drive
 from xp2p_trio.testing.link import Link
 from xp2p_trio.testing.nat import SYMMETRIC
 from xp2p_trio.testing.network import Network
+from xp2p_trio.testing.turn_allocations import AllocationCreated, AllocationDeleted
 from xp2p_trio.testing.turn_configuration import TurnServerConfiguration
-from xp2p_trio.testing.turn_server import AllocationCreated, AllocationDeleted, TurnServer
-
-SERVER = ("192.0.2.7", 3478)
-CLIENT = ("192.0.2.1", 50000)
-PEER = ("203.0.113.5", 6000)
-REALM = "xp2p.test"
-
-
-class Asker:
-    """Signs by the rules and sends what it is told."""
-
-    def __init__(self, **choices: Any) -> None:
-        choices.setdefault("relay_hosts", [SERVER[0], "2001:db8::7"])
-        self.server = TurnServer(TurnServerConfiguration(**choices), Network(seed=3).random_bytes("server"))
-        self.now = 0.0
-        self.client = CLIENT
-        self.username, self.password = "user", "password"
-        self.nonce = ""
-        self.number = 0
-
-    def exchange(self, datagram: bytes, local: Address = SERVER, remote: Address | None = None) -> list[Burst]:
-        self.server.receive(Burst(local, self.client if remote is None else remote, [datagram]), self.now)
-        return self.server.transmit(self.now, 100)
-
-    def raw(self, method: int, *attributes: stun.Attribute, key: bytes | None = None) -> stun.Message:
-        """The response to a request."""
-        self.number += 1
-        request = stun.Message(stun.MessageClass.REQUEST, method, self.number.to_bytes(12, "big"), attributes)
-        (burst,) = self.exchange(stun.encode_message(request, key=key))
-        assert (burst.local, burst.remote) == (SERVER, self.client)
-        response = stun.decode_message(burst.datagrams[0])
-        assert response.transaction_id == request.transaction_id
-        return response
-
-    @property
-    def key(self) -> bytes:
-        return stun.long_term_key(self.username, REALM, self.password)
-
-    def challenge(self) -> None:
-        nonce = self.raw(stun.Method.ALLOCATE).get(stun.Nonce)
-        assert nonce is not None
-        self.nonce = nonce.text
-
-    def ask(self, method: int, *attributes: stun.Attribute) -> stun.Message:
-        """The response to a signed request."""
-        credentials = (stun.Username(self.username), stun.Realm(REALM), stun.Nonce(self.nonce))
-        return self.raw(method, *attributes, *credentials, key=self.key)
-
-    def allocate(self, *attributes: stun.Attribute) -> stun.Message:
-        self.challenge()
-        return self.ask(stun.Method.ALLOCATE, stun.RequestedTransport(17), *attributes)
-
-
-def code(response: stun.Message) -> int:
-    """Of an error, 0 of a success."""
-    error = response.get(stun.ErrorCode)
-    assert (error is None) == (response.message_class is stun.MessageClass.SUCCESS_RESPONSE)
-    return 0 if error is None else error.code
+from xp2p_trio.testing.turn_server import TurnServer
 
 
 def test_binding_without_credentials() -> None:

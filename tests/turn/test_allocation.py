@@ -379,7 +379,7 @@ def test_an_address_of_the_wrong_family_is_deleted() -> None:
 
 @pytest.mark.parametrize("transport", [turn.Transport.TCP, turn.Transport.TLS])
 def test_on_a_stream_nothing_is_repeated_and_channel_data_is_padded(transport: turn.Transport) -> None:
-    world = World(allocation(transport=transport), stream_addresses={SERVER})
+    world = World(allocation(transport=transport))
     relayed = world.allocate().relayed_address
     world.permit()
     world.bind()

@@ -17,7 +17,7 @@ from tests.turn.world import CLIENT, SERVER, World, allocation
 from xp2p_trio import stun, turn
 from xp2p_trio.sansio import Address, Burst, Closed, Failed
 from xp2p_trio.testing.link import Link
-from xp2p_trio.testing.turn_server import ServerAllocation
+from xp2p_trio.testing.turn_allocations import ServerAllocation
 
 PEERS = [("203.0.113.5", 6000), ("203.0.113.5", 6001), ("203.0.113.6", 6000), ("198.51.100.1", 7)]
 LEAP = 60.0

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 
 from xp2p_trio import ice, sdp
+from xp2p_trio.cli.options import configuration
 from xp2p_trio.driver import IceAgent, open_ice_agent
 
 GREETING = b"Hello P2P!"
@@ -47,7 +48,7 @@ async def ice_echo(options: argparse.Namespace) -> None:
 
 
 def _open(options: argparse.Namespace, role: ice.Role) -> AbstractAsyncContextManager[IceAgent]:
-    return open_ice_agent(role=role, stun_servers=options.stun_servers, enable_ipv6=options.enable_ipv6)
+    return open_ice_agent(configuration(options), role=role)
 
 
 async def _tell_states(agent: IceAgent) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from xp2p_trio import __version__
 from xp2p_trio.errors import InvalidArgument
-from xp2p_trio.peer import Configuration, IceServer, parse_ice_server
+from xp2p_trio.peer import Configuration, IceServer, parse_ice_servers
 
 DEFAULT_STUN_SERVER: Final = "stun.l.google.com:19302"
 """The default of the xp2p demos. The library itself has none."""
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def configuration(options: argparse.Namespace) -> Configuration:
     """The configuration that the options ask for."""
-    return Configuration(ice_servers=options.stun_servers, enable_ipv6=options.enable_ipv6)
+    return Configuration(ice_servers=options.ice_servers, enable_ipv6=options.enable_ipv6)
 
 
 def _add_command(
@@ -59,18 +60,34 @@ def _add_command(
 def _add_ice_options(parser: argparse.ArgumentParser, *, stun_server: str) -> None:
     parser.add_argument(
         "-s",
-        dest="stun_servers",
-        type=_stun_servers,
+        dest="ice_servers",
+        action=_AddServers,
+        type=_ice_servers,
         default=stun_server,
         metavar="HOST:PORT",
-        help=f'STUN server; "" for none (default {stun_server or "none"}). One that does not answer delays nothing',
+        help="STUN server, or the URL of a STUN or TURN server (turn:user:password@host?transport=tcp); again for "
+        f'more, "" for none (default {stun_server or "none"}). One that does not answer delays nothing',
     )
     parser.add_argument("-6", dest="enable_ipv6", action="store_true", help="use IPv6 addresses as well")
 
 
-def _stun_servers(text: str) -> tuple[IceServer, ...]:
+class _AddServers(argparse.Action):
+    """The first takes the place of the default, each further one stands beside those before it."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, (() if before is self.default else before) + tuple(values or ()))
+
+
+def _ice_servers(text: str) -> tuple[IceServer, ...]:
     try:
-        return (parse_ice_server(text),) if text else ()
+        return parse_ice_servers((text,) if text else ())
     except InvalidArgument as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -15,10 +15,22 @@ from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.peer_connection import PeerConnection
 from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.errors import DecodeError, Failure, LocalError, Reason
-from xp2p_trio.peer import Configuration, Connection, ConnectionState, decode_signal, encode_signal
+from xp2p_trio.peer import (
+    Configuration,
+    Connection,
+    ConnectionState,
+    SessionDescription,
+    Signal,
+    SignalingState,
+    decode_signal,
+    encode_signal,
+)
 
 MAX_BAD_SIGNALS: Final = 32
 """Signals that make no sense, after which the signaling channel is taken for something else."""
+
+RESTART_DEFERENCE: Final = 2.0
+"""Seconds that the side which answers leaves the restart of ICE to the one which offers."""
 
 logger = logging.getLogger("xp2p_trio.signaling")
 
@@ -34,7 +46,8 @@ async def connect(
     """Open a connection to whoever is at the other end of a signaling channel. Entering does not wait for the network.
 
     Offer, answer and candidates go through the channel in the background, as JSON texts that browsers write and read.
-    The channel stays yours: it is not closed here, and once connected it may end.
+    The channel stays yours: it is not closed here, and once connected it may end. While it is there, another path is
+    looked for by itself when the path is lost or a network changes (an ICE restart).
 
     Args:
         signaling: a channel of texts to the other peer; what it carries must reach that peer unaltered.
@@ -46,7 +59,9 @@ async def connect(
     async with hub.running():
         peer = PeerConnection(hub)
         hub.start_soon(_speak, hub, peer, signaling)
-        hub.start_soon(_listen, hub, peer, signaling)
+        hub.start_soon(_listen, hub, peer, signaling, initiator)
+        hub.start_soon(_offer_when_needed, hub, peer)
+        hub.start_soon(_restart_when_lost, hub, peer, initiator)
         if initiator:
             peer.set_local_description()
         yield peer
@@ -60,12 +75,29 @@ async def _speak(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str
         _signaling_ended(hub, peer, f"cannot be written to any more ({error!r})")
 
 
-async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str]) -> None:
+async def _offer_when_needed(hub: Hub, peer: PeerConnection) -> None:
+    async for _ in hub.offers_wanted:
+        if peer.signaling_state.value is SignalingState.STABLE:
+            peer.set_local_description()
+
+
+async def _restart_when_lost(hub: Hub, peer: PeerConnection, initiator: bool) -> None:
+    """Where the peer has moved, the old path will not come back. One side is enough; the other one steps in for it."""
+    while True:
+        await peer.state.wait_value(ConnectionState.DISCONNECTED)
+        if not initiator:
+            await trio.sleep(RESTART_DEFERENCE)
+        if peer.state.value is ConnectionState.DISCONNECTED:
+            hub.restart_ice()
+        await peer.state.wait_value(lambda state: state is not ConnectionState.DISCONNECTED)
+
+
+async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str], initiator: bool) -> None:
     bad_signals = 0
     try:
         async for text in signaling:
             try:
-                peer.apply_signal(decode_signal(text))
+                _apply(peer, decode_signal(text), initiator)
             except (DecodeError, LocalError) as error:
                 logger.warning("signal ignored: %s", error)
                 bad_signals += 1
@@ -76,6 +108,16 @@ async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[st
         _signaling_ended(hub, peer, f"broke ({error!r})")
     else:
         _signaling_ended(hub, peer, "ended")
+
+
+def _apply(peer: PeerConnection, signal: Signal, initiator: bool) -> None:
+    """Take a signal. When both sides have offered at once, the offer of the initiator is the one that counts."""
+    is_offer = isinstance(signal, SessionDescription) and signal.type == "offer"
+    if is_offer and peer.signaling_state.value is SignalingState.HAVE_LOCAL_OFFER:
+        if initiator:
+            return
+        peer.set_local_description(SessionDescription("rollback"))
+    peer.apply_signal(signal)
 
 
 def _signaling_ended(hub: Hub, peer: PeerConnection, how: str) -> None:

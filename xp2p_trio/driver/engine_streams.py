@@ -37,8 +37,8 @@ class StreamCore(Protocol):
     def stream_failed(self, number: int, detail: str, now: float) -> None:
         """It is not, and this is why."""
 
-    def stream_accepted(self, local: Address, remote: Address, now: float) -> None:
-        """A peer has opened a stream, over TCP."""
+    def stream_accepted(self, local: Address, remote: Address, now: float, transport: Transport) -> None:
+        """A peer has opened a stream."""
 
     def stream_closed(self, local: Address, remote: Address, now: float, transport: Transport) -> None:
         """A stream is at its end, which we have not asked for."""
@@ -191,7 +191,7 @@ class EngineStreams:
                 continue
             name = self._keep(stream, is_accepted=True)
             self._background.start_soon(self._run, name, stream)
-            self._core.stream_accepted(stream.local, stream.remote, trio.current_time())
+            self._core.stream_accepted(stream.local, stream.remote, trio.current_time(), stream.transport)
             self._flush()
 
     def _keep(self, stream: StreamSocket, *, is_accepted: bool) -> StreamName:

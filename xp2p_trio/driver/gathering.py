@@ -1,79 +1,265 @@
-"""The driver's part in gathering (RFC 8445 section 5.1.1): sockets bound, names of servers resolved."""
+"""What ICE asks its driver for: sockets, servers' addresses, streams, names (RFC 8445 section 5.1.1)."""
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Iterable
-from typing import Protocol
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, final
 
 import trio
 
+from xp2p_trio import ice, turn
 from xp2p_trio.driver.engine import Engine
+from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
-from xp2p_trio.peer import IceServer
-from xp2p_trio.sansio import Address
+from xp2p_trio.driver.nursery import Background
+from xp2p_trio.peer import Configuration, IceServer
+from xp2p_trio.sansio import Address, Transport, is_ipv6
+
+# Windows reserves ranges of ports, and says EACCES of them.
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+
+BoundT = TypeVar("BoundT")
 
 logger = logging.getLogger("xp2p_trio.driver")
 
 
-class Gatherer(Protocol):
-    """What is answered: `peer.Connection`, `ice.Agent`."""
+class Asker(StreamCore, Protocol):
+    """Who is answered: `peer.Connection`, `ice.Agent`. The words are those of the latter."""
 
-    def add_local_address(self, address: Address, now: float) -> None:
+    def add_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
         """A socket is bound here."""
 
-    def add_stun_server(self, address: Address, now: float) -> None:
+    def remove_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
+        """It is gone."""
+
+    def add_stun_server(self, address: Address, now: float, name: str = "") -> None:
         """A server has this address."""
 
+    def add_turn_server(self, server: ice.TurnServer, now: float) -> None:
+        """A server has this address and these credentials."""
+
+    def refresh_turn_credentials(self, name: str, credentials: turn.Credentials, now: float) -> None:
+        """It has others now."""
+
+    def server_failed(self, name: str, detail: str, now: float) -> None:
+        """It is of no use."""
+
     def end_of_local_addresses(self, now: float) -> None:
-        """Every address is known."""
+        """Every server is known."""
+
+    def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
+        """An mDNS name has these addresses."""
 
 
-def provide_addresses(core: Gatherer, engine: Engine, *, bind_address: str | None, enable_ipv6: bool) -> None:
-    """Bind a socket on every address that works, or on the one that was chosen.
-
-    Raises:
-        OSError: the chosen one cannot be bound.
-    """
-    network = engine.network
-    if bind_address is not None:
-        hosts = [bind_address]
-    else:
-        hosts = host_addresses(network.interfaces(), enable_ipv6=enable_ipv6)
-    for host in hosts:
-        try:
-            address = engine.bind((host, 0))
-        except OSError as error:
-            if bind_address is not None:
-                raise
-            logger.warning("no candidate on %s: %s", host, error)
-        else:
-            core.add_local_address(address, trio.current_time())
-
-
-async def provide_servers(core: Gatherer, engine: Engine, servers: Iterable[IceServer], patience: float) -> None:
-    """Resolve the servers' names, all at once, and say when nothing more will come.
+@final
+class Supply:
+    """Answers the requests of one core, from what its configuration allows.
 
     Args:
-        core: who asked.
+        core: who asks.
         engine: what drives it.
-        servers: what to resolve.
-        patience: seconds after which a resolver that is still silent keeps gathering from being complete no longer.
+        configuration: which interfaces, ports and servers to use.
     """
-    with trio.move_on_after(patience):
-        async with trio.open_nursery() as nursery:
-            for server in servers:
-                nursery.start_soon(_provide_server, core, engine, server)
-    core.end_of_local_addresses(trio.current_time())
-    engine.flush()
+
+    def __init__(self, core: Asker, engine: Engine, configuration: Configuration) -> None:
+        self._core = core
+        self._engine = engine
+        self._configuration = configuration
+        self._background: Background | None = None
+        self._bound: dict[str, list[tuple[Address, Transport]]] = {}
+        self._servers = {server.url: server for server in configuration.ice_servers}
+        self._renewing: set[str] = set()
+
+    def start(self, background: Background) -> None:
+        """Be ready to answer, with the help of background tasks."""
+        self._background = background
+
+    def close(self) -> None:
+        """Answer no more."""
+
+    def answer(self, event: object) -> None:
+        """Do what the core asks for, if the event is a request."""
+        match event:
+            case ice.AddressesRequested():
+                self.bind_addresses()
+                self._start_soon(self._provide_servers)
+            case ice.StreamRequested(number, local_host, remote, transport, server_name):
+                host = local_host or self._configuration.bind_address
+                self._engine.connect_stream(number, host, remote, transport, server_name)
+            case ice.StreamRequestWithdrawn(number):
+                self._engine.withdraw_stream(number)
+            case ice.StreamReleased(local, remote, transport):
+                self._engine.close_stream(local, remote, transport)
+            case ice.TurnCredentialsRequested(name):
+                self._renew(name)
+            case ice.NameRequested(name):
+                self._core.name_resolved(name, (), trio.current_time())
+            case _:
+                pass
+
+    async def watch_interfaces(self, changed: Callable[[], object]) -> None:
+        """Follow the machine from network to network; `changed` is called when its addresses have changed."""
+        while True:
+            await self._engine.network.wait_interfaces_changed()
+            if self._bound and self.bind_addresses():
+                changed()
+                self._engine.flush()
+
+    def bind_addresses(self) -> bool:
+        """Bind a socket on every address that may be used and has none, and let go of those that are gone.
+
+        Returns:
+            Whether anything was done.
+        """
+        hosts = self._hosts()
+        gone = [host for host in self._bound if host not in hosts]
+        new = [host for host in hosts if host not in self._bound]
+        now = trio.current_time()
+        # What is new comes first, so that data goes on without a gap.
+        for host in new:
+            self._bind(host, now)
+        for host in gone:
+            for address, transport in self._bound.pop(host):
+                self._engine.close_socket(address, transport)
+                self._core.remove_local_address(address, now, transport)
+        return bool(gone) or any(host in self._bound for host in new)
+
+    def _hosts(self) -> list[str]:
+        configuration = self._configuration
+        if configuration.bind_address is not None:
+            return [configuration.bind_address]
+        found = self._engine.network.interfaces()
+        hosts = host_addresses(found, enable_ipv6=configuration.enable_ipv6, wanted=configuration.interfaces)
+        if not hosts and found:
+            names = ", ".join(f"{each.name} {each.address}" for each in found)
+            logger.warning("no interface of this machine may be used; it has: %s", names)
+        return hosts
+
+    def _bind(self, host: str, now: float) -> None:
+        try:
+            address = bind_in_range(self._engine.bind, host, self._configuration.port_range)
+        except OSError as error:
+            logger.warning("no candidate on %s: %s", host, error)
+            return
+        self._bound[host] = [(address, Transport.UDP)]
+        self._core.add_local_address(address, now)
+        if not self._configuration.ice.tcp:
+            return
+        try:
+            address = bind_in_range(self._engine.listen, host, self._configuration.port_range)
+        except OSError as error:
+            logger.warning("no TCP candidate on %s: %s", host, error)
+        else:
+            self._bound[host].append((address, Transport.TCP))
+            self._core.add_local_address(address, now, Transport.TCP)
+
+    async def _provide_servers(self) -> None:
+        """Resolve the servers' names, all at once, and say when nothing more will come."""
+        unresolved = dict(self._servers)
+        patience = self._configuration.ice.gathering_timeout
+        with trio.move_on_after(patience):
+            async with trio.open_nursery() as nursery:
+                for server in self._servers.values():
+                    nursery.start_soon(self._provide_server, server, unresolved)
+        now = trio.current_time()
+        for url in unresolved:
+            self._core.server_failed(url, f"has no address or credentials after {patience:g} s", now)
+        self._core.end_of_local_addresses(now)
+        self._engine.flush()
+
+    async def _provide_server(self, server: IceServer, unresolved: dict[str, IceServer]) -> None:
+        try:
+            addresses = await self._engine.network.resolve(server.host, server.port)
+            credentials = await self._credentials(server) if server.is_turn else None
+        except (OSError, _CredentialsMissing) as error:
+            self._core.server_failed(server.url, str(error), trio.current_time())
+        else:
+            now = trio.current_time()
+            families = [False, True] if self._configuration.enable_ipv6 else [False]
+            for wanted in families:
+                usable = [address for address in addresses if is_ipv6(address[0]) is wanted]
+                if credentials is None:
+                    for address in usable:
+                        self._core.add_stun_server(address, now, server.url)
+                elif usable:
+                    self._core.add_turn_server(
+                        ice.TurnServer(
+                            usable[0],
+                            credentials,
+                            server.transport,
+                            name=server.url,
+                            host=server.host,
+                            is_renewable=server.renew is not None,
+                        ),
+                        now,
+                    )
+        unresolved.pop(server.url, None)
+        self._engine.flush()
+
+    async def _credentials(self, server: IceServer) -> turn.Credentials:
+        if server.credentials is not None:
+            return server.credentials
+        assert server.renew is not None  # the configuration has refused a server with neither
+        try:
+            return await server.renew()
+        except Exception as error:  # the program's function may raise anything
+            logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
+            raise _CredentialsMissing(f"its credentials could not be had: {error!r}") from error
+
+    def _renew(self, url: str) -> None:
+        server = self._servers.get(url)
+        if server is not None and server.renew is not None and url not in self._renewing:
+            self._renewing.add(url)
+            self._start_soon(self._renew_credentials, server)
+
+    async def _renew_credentials(self, server: IceServer) -> None:
+        assert server.renew is not None
+        try:
+            credentials = await server.renew()
+        except Exception as error:
+            logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
+            self._core.server_failed(
+                server.url, f"its credentials could not be renewed: {error!r}", trio.current_time()
+            )
+        else:
+            self._core.refresh_turn_credentials(server.url, credentials, trio.current_time())
+        self._renewing.discard(server.url)
+        self._engine.flush()
+
+    def _start_soon(self, function: Callable[..., object], *args: object) -> None:
+        assert self._background is not None
+        self._background.start_soon(function, *args)  # type: ignore[arg-type]
 
 
-async def _provide_server(core: Gatherer, engine: Engine, server: IceServer) -> None:
-    try:
-        addresses = await engine.network.resolve(server.host, server.port)
-    except OSError as error:
-        logger.warning("%s does not resolve: %s", server, error)
-        return
-    for address in addresses:
-        core.add_stun_server(address, trio.current_time())
-    engine.flush()
+class _CredentialsMissing(Exception):
+    """The program's `renew` has failed."""
+
+
+def bind_in_range(bind: Callable[[Address], BoundT], host: str, port_range: tuple[int, int] | None) -> BoundT:
+    """Bind a port of the range, the first that is free from a random one on (RFC 6056 section 3.3.1).
+
+    Args:
+        bind: opens a socket, or a listener; port 0 lets the system choose.
+        host: the local address.
+        port_range: the lowest and the highest port; None leaves the choice to the system.
+
+    Raises:
+        OSError: the address cannot be bound, or no port of the range is free; the text says which.
+    """
+    if port_range is None:
+        return bind((host, 0))
+    low, high = port_range
+    count = high - low + 1
+    start = secrets.randbelow(count)
+    reason = ""
+    for step in range(count):
+        try:
+            return bind((host, low + (start + step) % count))
+        except OSError as error:
+            if error.errno not in _PORT_ERRORS:
+                raise
+            reason = str(error.strerror)
+    raise OSError(errno.EADDRINUSE, f"the port range {low}-{high} is used up on {host}: {reason}")

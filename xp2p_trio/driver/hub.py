@@ -14,7 +14,7 @@ from xp2p_trio.driver.channel import DataChannel
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.errors import REMOTE_CLOSED, connection_failed
 from xp2p_trio.driver.feed import Feed
-from xp2p_trio.driver.gathering import provide_addresses, provide_servers
+from xp2p_trio.driver.gathering import Supply
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
@@ -28,7 +28,7 @@ from xp2p_trio.peer import (
     GatheringStateChanged,
     IceCandidate,
     LocalCandidateFound,
-    ServerAddressRequested,
+    NegotiationNeeded,
     SessionDescription,
     Signal,
     SignalingStateChanged,
@@ -47,7 +47,8 @@ class Hub:
 
     def __init__(self, core: Connection, network: Network) -> None:
         self.core = core
-        self.engine = Engine(core, network, self._publish)
+        self.engine = Engine(core, network, self._publish, stream_core=core)
+        self._supply = Supply(core, self.engine, core.configuration)
         self.state = StateValue(core.state)
         self.ice_state = StateValue(core.ice_state)
         self.gathering_state = StateValue(core.gathering_state)
@@ -57,6 +58,7 @@ class Hub:
         self.candidates: Feed[IceCandidate] = Feed(EVENT_CAPACITY)
         self.signals: Feed[Signal] = Feed(EVENT_CAPACITY)
         self.arrivals: Feed[int] = Feed(EVENT_CAPACITY)
+        self.offers_wanted: Feed[NegotiationNeeded] = Feed(1)
         self._channels: dict[int, DataChannel] = {}
         self._watched: set[DataChannel] = set()
         self._reading: dict[int, DataChannel] = {}
@@ -76,8 +78,12 @@ class Hub:
             async with hidden_nursery(close=self.close, abort=self.abort) as background:
                 self._background = background
                 self.engine.start(background)
+                self._supply.start(background)
+                if configuration.bind_address is None:
+                    background.start_soon(self._supply.watch_interfaces, self._network_changed)
                 yield
         finally:
+            self._supply.close()
             self.engine.stop()
 
     def start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
@@ -186,6 +192,15 @@ class Hub:
         self.core.fail(failure, trio.current_time())
         self.flush()
 
+    def restart_ice(self) -> None:
+        """Look for a new path, unless that is under way."""
+        if not self.core.agent.is_restarting:
+            self.core.restart_ice(trio.current_time())
+            self.flush()
+
+    def _network_changed(self) -> None:
+        self.core.restart_ice(trio.current_time())
+
     # --- news from the core
 
     def _publish(self) -> bool:
@@ -213,6 +228,9 @@ class Hub:
                 self.signaling_state.publish(state)
             case GatheringStateChanged(state):
                 self.gathering_state.publish(state)
+                if state is GatheringState.IN_PROGRESS and self.has_gathered.is_set():  # ICE was restarted
+                    self.has_gathered = trio.Event()
+                    self.candidates = Feed(EVENT_CAPACITY)
                 if state is GatheringState.COMPLETE:
                     self.has_gathered.set()
                     self.candidates.end()
@@ -224,10 +242,8 @@ class Hub:
                     self.signals.put(candidate)
             case ice.PairSelected(pair):
                 self.selected_pair.publish(pair)
-            case ice.AddressesRequested():
-                self._provide_addresses()
-            case ServerAddressRequested():
-                pass  # answered together with the addresses
+            case NegotiationNeeded():
+                self.offers_wanted.put(event)
             case datachannel.ChannelArrived(channel_id):
                 self.arrivals.put(channel_id)  # not touched, so that the limit of unaccepted channels holds
             case datachannel.ChannelOpened(channel_id) | datachannel.ChannelClosing(channel_id):
@@ -239,7 +255,7 @@ class Hub:
             case Closed() | Failed():
                 self._end(event)
             case _:
-                pass
+                self._supply.answer(event)
 
     def _channel_changed(self, channel_id: int) -> None:
         channel = self._channels.get(channel_id)
@@ -248,28 +264,10 @@ class Hub:
 
     def _end(self, last_word: Closed | Failed) -> None:
         self._last_word = last_word
-        for feed in (self.candidates, self.signals, self.arrivals):
+        for feed in (self.candidates, self.signals, self.arrivals, self.offers_wanted):
             feed.end()
         self.has_gathered.set()
         for channel in self._channels.values():
             channel.publish_state()
         self._channels.clear()
         self._reading.clear()
-
-    def _provide_addresses(self) -> None:
-        """Answer `ice.AddressesRequested`, and every `ServerAddressRequested` that came with it."""
-        configuration = self.core.configuration
-        try:
-            provide_addresses(
-                self.core,
-                self.engine,
-                bind_address=configuration.bind_address,
-                enable_ipv6=configuration.enable_ipv6,
-            )
-        except OSError as error:
-            logger.warning("no candidate on the chosen address: %s", error)
-        if configuration.ice_servers:
-            servers, patience = configuration.ice_servers, configuration.ice.gathering_timeout
-            self.start_soon(provide_servers, self.core, self.engine, servers, patience)
-        else:
-            self.core.end_of_local_addresses(trio.current_time())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final, final
 
@@ -24,14 +24,14 @@ from xp2p_trio import ice, sdp
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.errors import connection_failed
 from xp2p_trio.driver.feed import Feed
-from xp2p_trio.driver.gathering import provide_addresses, provide_servers
+from xp2p_trio.driver.gathering import Supply
 from xp2p_trio.driver.ice_description import IceDescription, decode_ice_description, encode_ice_description
 from xp2p_trio.driver.network import Network
 from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.errors import Failure, InvalidState
-from xp2p_trio.peer import IceServer, parse_ice_server
+from xp2p_trio.peer import Configuration
 from xp2p_trio.sansio import Closed, Failed
 
 MAX_UNREAD: Final = 1024
@@ -43,36 +43,27 @@ EVENT_CAPACITY: Final = 256
 
 @asynccontextmanager
 async def open_ice_agent(
-    configuration: ice.Configuration | None = None,
+    configuration: Configuration | None = None,
+    /,
     *,
     role: ice.Role,
-    stun_servers: Iterable[str | IceServer] = (),
-    bind_address: str | None = None,
-    enable_ipv6: bool = False,
-    consent_interval: float = ice.CONSENT_INTERVAL,
     network: Network | None = None,
+    **overrides: object,
 ) -> AsyncGenerator[IceAgent, None]:
     """Run an ICE agent for the length of a block. Entering and leaving do not wait for the network.
 
     Args:
-        configuration: constants of ICE.
+        configuration: what to change of the defaults; only what concerns ICE counts here.
         role: one side is CONTROLLING (by custom the one that offers), the other CONTROLLED; a conflict is repaired.
-        stun_servers: URLs of servers that tell our public address; one that does not answer delays nothing.
-        bind_address: the one local IP address to use; every usable interface by default.
-        enable_ipv6: whether IPv6 addresses are used as well.
-        consent_interval: seconds between two consent checks (RFC 7675 section 5.1).
         network: where sockets come from; the operating system by default.
+        overrides: fields of the configuration, by name: `ice_servers`, `bind_address`, ...
+
+    Raises:
+        TypeError: an override is no field of the configuration.
+        InvalidArgument: a value is out of range.
     """
-    configuration = attrs.evolve(configuration or ice.Configuration(), carries="any")
-    core = ice.Agent(configuration, role=role, random_bytes=os.urandom, consent_interval=consent_interval)
-    agent = IceAgent(
-        core,
-        network or SystemNetwork(),
-        configuration,
-        servers=[each if isinstance(each, IceServer) else parse_ice_server(each) for each in stun_servers],
-        bind_address=bind_address,
-        enable_ipv6=enable_ipv6,
-    )
+    configuration = attrs.evolve(configuration or Configuration(), **overrides)  # type: ignore[arg-type]
+    agent = IceAgent(configuration, role, network or SystemNetwork())
     async with hidden_nursery(close=agent.aclose, abort=agent.abort) as background:
         agent.start(background)
         yield agent
@@ -84,44 +75,43 @@ class IceAgent:
 
     Attributes:
         state: the state of ICE as an awaitable value.
-        local_candidates: the lines of our candidates as they are found; it ends when there will be no more.
+        local_candidates: the lines of our candidates as they are found; it ends when there will be no more, and after a
+            restart it is another channel.
         events: everything that happens, nothing left out; who does not listen loses the oldest.
     """
 
-    def __init__(
-        self,
-        core: ice.Agent,
-        network: Network,
-        configuration: ice.Configuration,
-        *,
-        servers: Sequence[IceServer],
-        bind_address: str | None,
-        enable_ipv6: bool,
-    ) -> None:
-        self._core = core
-        self._engine = Engine(core, network, self._publish)
-        self._background: Background | None = None
+    def __init__(self, configuration: Configuration, role: ice.Role, network: Network) -> None:
+        self._core = core = ice.Agent(
+            attrs.evolve(configuration.ice, carries="any"),
+            role=role,
+            random_bytes=os.urandom,
+            consent_interval=configuration.consent_interval,
+            relay_only=configuration.ice_transport_policy == "relay",
+            hide_hosts=configuration.mdns == "hide",
+        )
         self._configuration = configuration
-        self._servers = servers
-        self._bind_address = bind_address
-        self._enable_ipv6 = enable_ipv6
+        self._engine = Engine(core, network, self._publish, stream_core=core)
+        self._supply = Supply(core, self._engine, configuration)
         self._session_id = int.from_bytes(os.urandom(8)) >> 1
         self._has_gathered = trio.Event()
-        self._has_remote_description = False
+        self._remote: IceDescription | None = None
+        self._is_restarting = False
         self._received: Feed[bytes] = Feed(MAX_UNREAD)
         self._failure: Failure | None = None
         self._is_over = False
         self.state: StateValue[ice.State] = StateValue(core.state)
         self.events: Feed[ice.Event] = Feed(EVENT_CAPACITY)
-        self.local_candidates: Feed[str] = Feed(configuration.max_local_candidates)
+        self.local_candidates: Feed[str] = Feed(configuration.ice.max_local_candidates)
 
     def __repr__(self) -> str:
         return f"<IceAgent {self._core.role.name.lower()} {self.state.value.name.lower()}>"
 
     def start(self, background: Background) -> None:
         """Begin to drive the core; for `open_ice_agent` alone."""
-        self._background = background
         self._engine.start(background)
+        self._supply.start(background)
+        if self._configuration.bind_address is None:
+            background.start_soon(self._supply.watch_interfaces, lambda: None)
 
     # --- what is known
 
@@ -167,30 +157,55 @@ class IceAgent:
         Raises:
             InvalidState: there is no remote description to answer, or the agent has ended.
         """
-        if not self._has_remote_description:
+        if self._remote is None:
             raise InvalidState("there is nothing to answer; call set_remote_description first")
         return self._describe()
 
     @trio.lowlevel.enable_ki_protection
     def set_remote_description(self, description: str) -> None:
-        """Take the peer's credentials and candidates; checks begin.
+        """Take the peer's credentials and candidates; checks begin, anew if the peer has restarted ICE.
 
         Raises:
             SdpError: it cannot be used; the text names the line. Nothing has changed.
-            InvalidState: there is a remote description already, or the agent has ended.
+            InvalidState: the agent has ended.
         """
         self._check_alive()
-        if self._has_remote_description:
-            raise InvalidState("the remote description is set; for another one open a new agent")
         remote = decode_ice_description(description)
         now = trio.current_time()
         self.gather()
+        was = self._remote
+        if was is not None and was.username_fragment != remote.username_fragment and not self._is_restarting:
+            self.restart()
         for candidate in remote.candidates:
             self._core.add_remote_candidate(candidate, now)
-        self._core.set_remote_credentials(remote.username_fragment, remote.password, now, lite=remote.ice_lite)
-        self._has_remote_description = True
+        self._core.set_remote_credentials(
+            remote.username_fragment,
+            remote.password,
+            now,
+            lite=remote.ice_lite,
+            renomination=remote.renomination,
+        )
+        self._remote = remote
+        self._is_restarting = False
         if remote.end_of_candidates:
             self._core.end_of_remote_candidates(now)
+        self._engine.flush()
+
+    @trio.lowlevel.enable_ki_protection
+    def restart(self) -> None:
+        """Look for a new path with new credentials (RFC 8445 section 9), while the old one carries data.
+
+        Tell the peer by `create_offer` or `create_answer`, and set its new description. A peer's description with other
+        credentials restarts us by itself.
+
+        Raises:
+            InvalidState: the agent has ended.
+        """
+        self._check_alive()
+        self._is_restarting = True
+        self._has_gathered = trio.Event()
+        self.local_candidates = Feed(self._configuration.ice.max_local_candidates)
+        self._core.restart(trio.current_time())
         self._engine.flush()
 
     @trio.lowlevel.enable_ki_protection
@@ -267,6 +282,7 @@ class IceAgent:
         """`aclose` for those who cannot wait."""
         self._core.close(trio.current_time())
         self._engine.flush()
+        self._supply.close()
         self._engine.stop()
 
     # --- inside
@@ -307,8 +323,6 @@ class IceAgent:
 
     def _dispatch(self, event: ice.Event) -> None:
         match event:
-            case ice.AddressesRequested():
-                self._provide_addresses()
             case ice.CandidateFound(candidate):
                 self.local_candidates.put(sdp.encode_candidate(candidate))
             case ice.GatheringCompleted():
@@ -321,15 +335,8 @@ class IceAgent:
                 self._received.end()
                 self._end_gathering()
             case _:
-                pass
+                self._supply.answer(event)
 
     def _end_gathering(self) -> None:
         self.local_candidates.end()
         self._has_gathered.set()
-
-    def _provide_addresses(self) -> None:
-        assert self._background is not None
-        provide_addresses(self._core, self._engine, bind_address=self._bind_address, enable_ipv6=self._enable_ipv6)
-        self._background.start_soon(
-            provide_servers, self._core, self._engine, self._servers, self._configuration.gathering_timeout
-        )

@@ -8,7 +8,7 @@
     c=IN IP4 0.0.0.0
     a=ice-ufrag:...
     a=ice-pwd:...
-    a=ice-options:trickle ice2
+    a=ice-options:trickle ice2 renomination
     a=candidate:...
     a=end-of-candidates
 
@@ -34,6 +34,7 @@ class IceDescription:
         candidates: those known so far.
         end_of_candidates: whether there will be no more.
         ice_lite: whether this side is a lite implementation.
+        renomination: whether it takes a nomination after a nomination.
     """
 
     username_fragment: str
@@ -41,6 +42,7 @@ class IceDescription:
     candidates: tuple[sdp.Candidate, ...] = ()
     end_of_candidates: bool = False
     ice_lite: bool = False
+    renomination: bool = True
 
 
 def encode_ice_description(description: IceDescription, *, session_id: int) -> str:
@@ -53,7 +55,7 @@ def encode_ice_description(description: IceDescription, *, session_id: int) -> s
     attributes = [
         sdp.Attribute("ice-ufrag", description.username_fragment),
         sdp.Attribute("ice-pwd", description.password),
-        sdp.Attribute("ice-options", "trickle ice2"),
+        sdp.Attribute("ice-options", "trickle ice2 renomination" if description.renomination else "trickle ice2"),
     ]
     lines = (sdp.encode_candidate(candidate) for candidate in description.candidates)
     attributes += [sdp.Attribute("candidate", line.removeprefix("candidate:")) for line in lines]
@@ -83,4 +85,5 @@ def decode_ice_description(text: str) -> IceDescription:
         sdp.decode_candidates(section)[0],
         sdp.is_end_of_candidates(session, section),
         sdp.is_ice_lite(session),
+        "renomination" in sdp.ice_options(session, section),
     )

@@ -7,13 +7,16 @@ read from Linux's own tables where they exist; elsewhere an unusable address is 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import ifaddr
 
 from xp2p_trio.driver.network import Interface
+from xp2p_trio.peer import EVERY_INTERFACE, InterfaceFilter
+from xp2p_trio.sansio import is_ipv6
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -33,6 +36,9 @@ _IFA_F_TEMPORARY = 0x01
 _VIRTUAL_PREFIXES = (
     "br-", "cali", "cni", "docker", "flannel", "lxc", "lxdbr", "podman", "vboxnet", "veth", "virbr", "vmnet",
 )  # fmt: skip
+
+MAX_HEAD_START: Final = 4
+"""IPv6 addresses before the first IPv4 address, which shall come "after a small sequence" (RFC 8421 section 4)."""
 
 _SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
@@ -84,15 +90,39 @@ def arrange_interfaces(
     return [interface for _, interface in ranked]
 
 
-def host_addresses(interfaces: Sequence[Interface], *, enable_ipv6: bool) -> list[str]:
-    """The addresses to gather host candidates from, best first.
+def host_addresses(
+    interfaces: Sequence[Interface], *, enable_ipv6: bool, wanted: InterfaceFilter = EVERY_INTERFACE
+) -> list[str]:
+    """The addresses to gather host candidates from, best first, both families in turn.
 
     Loopback counts only where there is nothing else (RFC 8445 section 5.1.1.1 excludes it): a machine without a network
     still connects to itself.
     """
-    usable = [each for each in interfaces if enable_ipv6 or ":" not in each.address]
-    outward = [each.address for each in usable if not each.is_loopback]
-    return list(dict.fromkeys(outward or [each.address for each in usable]))
+    usable = [
+        each
+        for each in interfaces
+        if (enable_ipv6 or not is_ipv6(each.address)) and wanted.admits(each.name, each.address)
+    ]
+    outward = [each for each in usable if not each.is_loopback] or usable
+    # Interfaces that lead nowhere more often come behind, and are not mixed in (RFC 8421 section 5).
+    ranks = itertools.groupby(outward, lambda each: (each.is_virtual, ipaddress.ip_address(each.address).is_link_local))
+    ordered = [address for _, group in ranks for address in interleave_families([each.address for each in group])]
+    return list(dict.fromkeys(ordered))
+
+
+def interleave_families(addresses: Iterable[str]) -> list[str]:
+    """Mix IPv6 and IPv4 so that neither waits for long when the other does not work (RFC 8421 section 4).
+
+    Some IPv6 addresses have a head start, Hi = (N_4 + N_6) / N_4; then the families take turns. Within a family the
+    order stays.
+    """
+    families: tuple[list[str], list[str]] = ([], [])
+    for address in addresses:
+        families[is_ipv6(address)].append(address)
+    ipv4, ipv6 = families
+    head_start = min((len(ipv4) + len(ipv6)) // len(ipv4), MAX_HEAD_START) if ipv4 else len(ipv6)
+    turns = itertools.zip_longest(ipv4, ipv6[head_start:])
+    return ipv6[:head_start] + [address for turn in turns for address in turn if address is not None]
 
 
 def _is_candidate(address: IpAddress) -> bool:

@@ -77,7 +77,6 @@ class PeerConnection:
     What cannot block is no coroutine: descriptions, candidates and the making of channels.
 
     Attributes:
-        local_candidates: our candidates as they are found; ends when all are.
         outgoing_signals: everything that the peer must hear, in order, for the whole life of the connection.
         incoming_channels: the channels that the peer opens.
         events: everything that happens, nothing left out; who does not listen loses the oldest.
@@ -86,7 +85,6 @@ class PeerConnection:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._core = hub.core
-        self.local_candidates: trio.abc.ReceiveChannel[IceCandidate] = hub.candidates
         self.outgoing_signals: trio.abc.ReceiveChannel[Signal] = hub.signals
         self.incoming_channels = ChannelListener(hub)
         self.events: Feed[Event] = hub.events
@@ -122,6 +120,20 @@ class PeerConnection:
         return self._hub.selected_pair
 
     # --- negotiation
+
+    @property
+    def local_candidates(self) -> trio.abc.ReceiveChannel[IceCandidate]:
+        """Our candidates as they are found; ends when all are. After an ICE restart it is another channel."""
+        return self._hub.candidates
+
+    @trio.lowlevel.enable_ki_protection
+    def restart_ice(self) -> None:
+        """Look for a new path, while the old one carries data on, as when a network has changed.
+
+        The next offer says so; `peer.NegotiationNeeded` among the `events` asks for it. With `connect` it is made and
+        answered in the background. Nothing happens before there is a connection, or while a restart is under way.
+        """
+        self._hub.restart_ice()
 
     def create_offer(self) -> SessionDescription:
         """Write an offer. It takes effect when it is set.

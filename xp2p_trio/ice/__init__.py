@@ -8,12 +8,21 @@ from xp2p_trio.ice.events import (
     CandidateFound,
     Event,
     GatheringCompleted,
+    NamePublished,
+    NameRequested,
     PairSelected,
     PathLost,
     PathRecovered,
+    ServerFailed,
     StateChanged,
+    StreamReleased,
+    StreamRequested,
+    StreamRequestWithdrawn,
+    TurnCredentialsRequested,
 )
 from xp2p_trio.ice.pair import CandidatePair, PairReport, PairState, pair_priority
+from xp2p_trio.ice.relay import TurnServer
+from xp2p_trio.ice.session import draw_credentials
 from xp2p_trio.ice.state import TRANSITIONS, Input, Role, State
 from xp2p_trio.ice.statistics import Statistics
 from xp2p_trio.sdp import Candidate, CandidateType, decode_candidate, encode_candidate
@@ -32,17 +41,26 @@ __all__ = [
     "Event",
     "GatheringCompleted",
     "Input",
+    "NamePublished",
+    "NameRequested",
     "PairReport",
     "PairSelected",
     "PairState",
     "PathLost",
     "PathRecovered",
     "Role",
+    "ServerFailed",
     "State",
     "StateChanged",
     "Statistics",
+    "StreamReleased",
+    "StreamRequestWithdrawn",
+    "StreamRequested",
+    "TurnCredentialsRequested",
+    "TurnServer",
     "candidate_priority",
     "decode_candidate",
+    "draw_credentials",
     "encode_candidate",
     "pair_priority",
 ]

@@ -6,10 +6,14 @@ One data stream with one component makes a check list set of one list.
 from __future__ import annotations
 
 from collections import deque
-from typing import final
+from typing import Final, final
 
 from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.state import Role
+
+MAX_TRIGGERED_IN_A_ROW: Final = 3
+"""Triggered checks before an ordinary one has its turn. RFC 8445 section 6.1.4.2 has no such limit; but behind two NATs
+that map anew for each port they trigger each other without end, and the pair by way of a server is never checked."""
 
 
 @final
@@ -19,16 +23,25 @@ class CheckList:
     Attributes:
         pairs: all pairs; equal paths are one pair, which is the pruning of RFC 8445 section 6.1.2.4.
         triggered: the triggered-check queue.
-        is_completed: whether a pair has been nominated; then only triggered checks are made.
+        is_completed: whether a pair has been nominated; then only triggered checks are made, and those that may still
+            lead to a better nomination.
+        floor: once completed, the priority above which pairs are still checked; None when nothing more is nominated.
     """
 
-    __slots__ = ("_limit", "is_completed", "pairs", "triggered")
+    __slots__ = ("_in_a_row", "_limit", "floor", "is_completed", "pairs", "triggered")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._in_a_row = 0
         self.pairs: dict[Path, Pair] = {}
         self.triggered: deque[Pair] = deque()
         self.is_completed = False
+        self.floor: int | None = None
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether a new pair would be checked at all."""
+        return not self.is_completed or self.floor is not None
 
     def add(self, pair: Pair, *, is_checked_by_peer: bool = False) -> bool:
         """Insert a pair, freezing it as RFC 8838 section 12 says. False when the limit leaves no room for it.
@@ -83,30 +96,48 @@ class CheckList:
         """Note the failure of a check; pairs of the same foundation keep their state (RFC 8445 section 7.2.5.2)."""
         pair.state = PairState.FAILED
         pair.valid_local = None
-        pair.is_nominated = False
-        pair.nominate_on_success = False
+        pair.nomination = 0
+        pair.nominate_on_success = 0
         pair.failure = why
         self._forget_trigger(pair)
 
-    def complete(self) -> None:
-        """A pair is nominated: drop what has not been checked (RFC 8445 section 8.1.2)."""
+    def complete(self, floor: int | None) -> None:
+        """A pair is nominated: drop what has not been checked and is not to be (RFC 8445 section 8.1.2)."""
         self.is_completed = True
-        self.triggered = deque(pair for pair in self.triggered if pair.nominate_on_success or pair.is_valid)
+        self.floor = floor
+        self.triggered = deque(pair for pair in self.triggered if self._may_lead(pair))
         self.pairs = {
             path: pair
             for path, pair in self.pairs.items()
-            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered
+            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered or self._is_above_floor(pair)
         }
+
+    def rename(self, pair: Pair, path: Path) -> None:
+        """The pair has another path: its stream is connected."""
+        del self.pairs[pair.path]
+        pair.path = path
+        self.pairs[path] = pair
+
+    def remove(self, pair: Pair) -> None:
+        """Forget a pair, whatever its state."""
+        self._forget_trigger(pair)
+        self.pairs.pop(pair.path, None)
 
     def peek(self) -> Pair | None:
         """The pair that Ta would check next (RFC 8445 section 6.1.4.2, steps 1 to 3), changing nothing."""
-        if self.triggered:
-            return self.triggered[0]
-        if self.is_completed:
+        first = self.triggered[0] if self.triggered else None
+        if first is not None and self._in_a_row < MAX_TRIGGERED_IN_A_ROW:
+            return first
+        return self._peek_ordinary() or first
+
+    def _peek_ordinary(self) -> Pair | None:
+        if not self.takes_pairs:
             return None
         best: Pair | None = None
-        for pair in self.pairs.values():
-            if pair.state is PairState.WAITING and (best is None or pair.priority > best.priority):
+        wanted = [pair for pair in self.pairs.values() if self._is_above_floor(pair)]
+        for pair in wanted:
+            is_next = pair.state is PairState.WAITING and pair not in self.triggered
+            if is_next and (best is None or pair.priority > best.priority):
                 best = pair
         if best is not None:
             return best
@@ -114,7 +145,7 @@ class CheckList:
         # Here a check that had to be repeated holds them no more.
         waited_for = (p for p in self.pairs.values() if p.state is PairState.IN_PROGRESS and not p.is_overdue)
         busy = {pair.foundation for pair in waited_for}
-        for pair in self.pairs.values():
+        for pair in wanted:
             if pair.state is PairState.FROZEN and pair.foundation not in busy:
                 best = pair if best is None or pair.priority > best.priority else best
         return best
@@ -123,9 +154,16 @@ class CheckList:
         """The pair to check now, out of the queue and In-Progress."""
         pair = self.peek()
         if pair is not None:
+            self._in_a_row = self._in_a_row + 1 if pair in self.triggered else 0
             self._forget_trigger(pair)
             pair.state = PairState.IN_PROGRESS
         return pair
+
+    def _may_lead(self, pair: Pair) -> bool:
+        return bool(pair.nominate_on_success) or pair.is_valid or self._is_above_floor(pair)
+
+    def _is_above_floor(self, pair: Pair) -> bool:
+        return not self.is_completed or (self.floor is not None and pair.priority > self.floor)
 
     def _forget_trigger(self, pair: Pair) -> None:
         if pair in self.triggered:

@@ -12,17 +12,16 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from xp2p_trio.ice.candidates import candidate_priority
+from xp2p_trio.ice.candidates import peer_reflexive_priority
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY, MIN_PACING
-from xp2p_trio.ice.events import PathRecovered
+from xp2p_trio.ice.local_candidates import learn_local_peer_reflexive
 from xp2p_trio.ice.nomination import choose, complete
 from xp2p_trio.ice.pair import Pair, PairState, Path
-from xp2p_trio.ice.pairing import learn_local_peer_reflexive
 from xp2p_trio.ice.requests import Check, build_request, is_authentic_response
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import Role
-from xp2p_trio.sansio import Address, canonical_address
-from xp2p_trio.sdp import CandidateType
+from xp2p_trio.ice.tcp import PeerStream
+from xp2p_trio.sansio import Address, Transport, canonical_address
 from xp2p_trio.stun import (
     INITIAL_RTO,
     ErrorCode,
@@ -31,6 +30,9 @@ from xp2p_trio.stun import (
     Transaction,
     XorMappedAddress,
 )
+
+STREAM_TIMEOUT: Final = 39.5
+"""Seconds: Ti (RFC 8489 section 6.2.2), for checks over TCP, which are sent once."""
 
 SPARE_TRANSACTIONS: Final = 8
 """Transactions beyond one for each pair: the nominating check, consent checks, and those that were cancelled."""
@@ -41,10 +43,10 @@ def next_check_time(session: Session) -> float:
     if session.remote_credentials is None or session.is_over:
         return math.inf
     if session.is_nomination_due:
-        return session.next_transaction_at
+        return session.shared.next_transaction_at
     if session.check_list.peek() is None:
         return math.inf
-    return max(session.next_check_at, session.next_transaction_at)
+    return max(session.shared.next_check_at, session.shared.next_transaction_at)
 
 
 def start_check(session: Session, now: float) -> None:
@@ -53,22 +55,60 @@ def start_check(session: Session, now: float) -> None:
         return
     if session.is_nomination_due and session.nominee is not None:
         session.is_nomination_due = False
-        _start(session, session.nominee, now, use_candidate=True)
+        session.nominations += 1
+        _start(session, session.nominee, now, nomination=session.nominations)
         return
     pair = session.check_list.take()
     if pair is not None:
-        aggressive = session.configuration.nomination == "aggressive" and session.role is Role.CONTROLLING
-        _start(session, pair, now, use_candidate=aggressive)
-        session.next_check_at = now + session.configuration.check_pacing
+        session.shared.next_check_at = now + session.configuration.check_pacing
+        if pair.is_connected:
+            _start_ordinary(session, pair, now)
+        else:
+            host = pair.local.base[0]
+            session.shared.streams.request(PeerStream(pair), host, pair.remote.address, Transport.TCP)
+
+
+def stream_opened(session: Session, pair: Pair, path: Path, now: float) -> None:
+    """The stream of a pair is connected, and so the pair is checked (RFC 6544 section 7.1)."""
+    if session.check_list.pairs.get(pair.path) is not pair or path in session.check_list.pairs:
+        session.shared.streams.release(path)  # the pair was dropped meanwhile
+        return
+    session.check_list.rename(pair, path)
+    _start_ordinary(session, pair, now)
+
+
+def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
+    """The stream of a pair cannot be connected, or has ended."""
+    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
+        del session.checks[transaction_id]
+    session.valid_paths.discard(pair.path)
+    if session.selected is pair:
+        pair.last_answer = -math.inf
+        session.lose()
+        choose(session, now)
+    elif session.check_list.pairs.get(pair.path) is pair:
+        _fail_pair(session, pair, why, now)
+
+
+def fail_host(session: Session, base: Address | None, host: str, why: str) -> None:
+    """Nothing gets from this base to this host."""
+    for pair in list(session.check_list.pairs.values()):
+        if pair.path[0] == base and pair.path[1][0] == host and pair is not session.selected:
+            stream_ended(session, pair, why, session.now)
+
+
+def _start_ordinary(session: Session, pair: Pair, now: float) -> None:
+    aggressive = session.configuration.nomination == "aggressive" and session.role is Role.CONTROLLING
+    _start(session, pair, now, nomination=int(aggressive))
 
 
 def start_consent_check(session: Session, now: float) -> None:
     """Ask whether the peer still consents, each time in a transaction of its own, sent once (RFC 7675 section 5.1)."""
-    if now < session.next_transaction_at:
-        session.consent.check.start(session.next_transaction_at)
+    if now < session.shared.next_transaction_at:
+        session.consent.check.start(session.shared.next_transaction_at)
     elif session.selected is not None:
         session.counters.consent_checks_sent += 1
-        _start(session, session.selected, now, use_candidate=False, is_consent=True)
+        _start(session, session.selected, now, nomination=0, is_consent=True)
         session.consent.schedule(now, session.random_bytes)
 
 
@@ -85,7 +125,7 @@ def repeat_checks(session: Session) -> None:
 def cancel_checks(session: Session, pair: Pair) -> None:
     """Send no more for this pair, but take a late answer (RFC 8445 section 7.3.1.4). A nomination goes on."""
     for check in session.checks.values():
-        if check.pair is pair and not check.is_consent and not (check.use_candidate and pair is session.nominee):
+        if check.pair is pair and not check.is_consent and not (check.nomination and pair is session.nominee):
             check.is_cancelled = True
             check.transaction.cancel()
 
@@ -162,37 +202,40 @@ def receive_response(session: Session, message: Message, path: Path, now: float)
     return True
 
 
-def _start(session: Session, pair: Pair, now: float, *, use_candidate: bool, is_consent: bool = False) -> None:
+def _start(session: Session, pair: Pair, now: float, *, nomination: int, is_consent: bool = False) -> None:
     assert session.remote_credentials is not None
     _make_room(session)
     transaction_id = session.draw_transaction_id()
     # What a peer-reflexive candidate found by this check would have (RFC 8445 section 7.1.1).
-    priority = candidate_priority(CandidateType.PEER_REFLEXIVE, pair.local.local_preference)
+    priority = peer_reflexive_priority(pair.local)
     request = build_request(
         transaction_id,
         session.local_credentials,
         session.remote_credentials,
         session.role,
-        session.tie_breaker,
+        session.shared.tie_breaker,
         priority,
-        use_candidate=use_candidate,
+        nomination=nomination,
+        renominates=session.renominates,
     )
     if is_consent:
         transaction = Transaction(transaction_id, request, max_requests=1, last_wait=CONSENT_EXPIRY / INITIAL_RTO)
+    elif pair.local.transport.is_stream:
+        transaction = Transaction(transaction_id, request, max_requests=1, last_wait=STREAM_TIMEOUT / INITIAL_RTO)
     else:
         transaction = Transaction(transaction_id, request, rto=_compute_rto(session, pair))
     check = Check(
         transaction,
         pair,
         session.role,
-        session.tie_breaker,
+        session.shared.tie_breaker,
         priority,
-        use_candidate=use_candidate,
+        nomination=nomination,
         is_consent=is_consent,
     )
     session.checks[transaction_id] = check
     session.due.append(check)
-    session.next_transaction_at = now + MIN_PACING
+    session.shared.next_transaction_at = now + MIN_PACING
 
 
 def _compute_rto(session: Session, pair: Pair) -> float:
@@ -230,9 +273,7 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         pair.round_trip_time = now - check.transaction.first_sent
     if pair is session.selected:
         session.consent.note_answer(now)
-        if session.consent.is_lost:
-            session.consent.is_lost = False
-            session.events.append(PathRecovered())
+        session.recover()
     if check.is_consent:
         return
     pair.valid_local = learn_local_peer_reflexive(session, pair, mapped, check.priority)
@@ -243,16 +284,16 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
     session.first_valid_at = min(session.first_valid_at, now)
     if pair.path not in session.valid_paths:
         session.valid_paths.add(pair.path)
-        released = session.parking.release(pair.path)
-        session.received += released
+        released = session.shared.parking.release(pair.path)
+        session.shared.received += released
         session.counters.datagrams_received += len(released)
         session.counters.bytes_received += sum(map(len, released))
     # RFC 8445 section 7.2.5.3.4. Whoever answers a check with USE-CANDIDATE has accepted the nomination, whatever our
     # role has become since.
-    nominated = check.use_candidate or (session.role is Role.CONTROLLED and pair.nominate_on_success)
-    pair.nominate_on_success = False
-    if nominated:
-        complete(session, pair)
+    nomination = check.nomination or (pair.nominate_on_success if session.role is Role.CONTROLLED else 0)
+    pair.nominate_on_success = 0
+    if nomination:
+        complete(session, pair, nomination)
     elif check.role is not session.role:
         # The peer has agreed to a role that we have no more. Without another check both might stay controlled.
         session.check_list.trigger(pair)
@@ -268,9 +309,13 @@ def _forget_unchecked(session: Session, pair: Pair) -> None:
 
 def _fail(session: Session, check: Check, why: str, now: float) -> None:
     pair = check.pair
-    if pair.state is PairState.SUCCEEDED and not check.use_candidate:
+    if pair.state is PairState.SUCCEEDED and not check.nomination:
         return
-    session.check_list.fail(pair, f"{why} after {pair.requests_sent} requests")
+    _fail_pair(session, pair, f"{why} after {pair.requests_sent} requests", now)
+
+
+def _fail_pair(session: Session, pair: Pair, why: str, now: float) -> None:
+    session.check_list.fail(pair, why)
     session.valid_paths.discard(pair.path)
     if session.nominee is pair:
         session.nominee = None
@@ -290,10 +335,10 @@ def _yield_role(session: Session, check: Check, now: float) -> None:
         return
     pair = check.pair
     # By what the request said, so that an answer to a check from before the last switch does not switch back.
-    switches = (session.role, session.tie_breaker) == (check.role, check.tie_breaker)
+    switches = (session.role, session.shared.tie_breaker) == (check.role, check.tie_breaker)
     if switches:
         session.switch_role(check.role.opposite)
-        session.tie_breaker = int.from_bytes(session.random_bytes(8), "big")
+        session.shared.tie_breaker = int.from_bytes(session.random_bytes(8), "big")
     if pair.path in session.check_list.pairs and (switches or not check.is_cancelled):
         cancel_checks(session, pair)
         session.check_list.trigger(pair)

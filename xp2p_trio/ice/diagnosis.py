@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from xp2p_trio.ice.gathering import Gathering
+from xp2p_trio.ice.pair import Pair
 from xp2p_trio.ice.session import Session
 from xp2p_trio.sdp import Candidate, CandidateType
 
@@ -49,11 +50,12 @@ def _offered(candidates: list[Candidate]) -> str:
 
 
 def _servers(gathering: Gathering) -> str:
-    if not gathering.servers:
+    servers = gathering.servers
+    if not servers.stun and not servers.turn and not servers.failures:
         return " (no STUN server was configured)"
-    if not gathering.failures:
+    if not servers.failures:
         return ""
-    said = "; ".join(f"STUN {host}:{port} {why}" for (host, port), why in gathering.failures.items())
+    said = "; ".join(f"{failure.name} {failure.detail}" for failure in servers.failures.values())
     return f" ({said})" if gathering.answered else f" and no server-reflexive one ({said})"
 
 
@@ -62,10 +64,9 @@ def _unusable(session: Session) -> str:
     parts = []
     if counters.candidates_mdns:
         count = counters.candidates_mdns
-        parts.append(f"{count} mDNS {'name that was' if count == 1 else 'names that were'} skipped")
-    others = counters.candidates_ignored - counters.candidates_mdns
-    if others:
-        parts.append(f"{others} that cannot be used")
+        parts.append(f"{count} mDNS {'name that was' if count == 1 else 'names that were'} not resolved")
+    if counters.candidates_ignored:
+        parts.append(f"{counters.candidates_ignored} that cannot be used")
     return f", besides {' and '.join(parts)}" if parts else ""
 
 
@@ -81,3 +82,12 @@ def _advise(session: Session, ours: list[Candidate], theirs: list[Candidate]) ->
     if any(candidate.type is CandidateType.RELAYED for candidate in ours + theirs):
         return "UDP looks blocked, or the peer is gone."
     return "UDP looks blocked, or both sides are behind a NAT that needs a relay (TURN)."
+
+
+def explain_consent(selected: Pair | None) -> str:
+    """Whose silence has lasted too long."""
+    host, port = ("the peer", 0) if selected is None else selected.remote.address
+    return (
+        f"{host} port {port} has not answered consent checks for 30 s; the peer is gone, or a network has changed. "
+        "Start a new session"
+    )

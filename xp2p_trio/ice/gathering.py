@@ -1,62 +1,104 @@
-"""Server-reflexive candidates: each socket asks each server (RFC 8445 section 5.1.1.2)."""
+"""Server-reflexive and relayed candidates: each socket asks each server (RFC 8445 section 5.1.1.2)."""
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from collections import deque
-from typing import Final, final
+from collections.abc import Callable
+from typing import Final, TypeAlias, final
 
 from xp2p_trio.ice.configuration import MIN_PACING
-from xp2p_trio.ice.events import GatheringCompleted
+from xp2p_trio.ice.events import GatheringCompleted, ServerFailed
+from xp2p_trio.ice.local_candidates import add_relayed_candidate, add_server_reflexive_candidate
 from xp2p_trio.ice.pair import Path
-from xp2p_trio.ice.pairing import add_server_reflexive_candidate
+from xp2p_trio.ice.relay import Relay, RelayEnded, RelayReady, TurnServer, server_name
 from xp2p_trio.ice.session import Session
-from xp2p_trio.sansio import Address, Burst, Failed, canonical_host, is_ipv6
+from xp2p_trio.sansio import Address, Burst, Failed, Scope, Transport, canonical_host, host_scopes, is_ipv6
 from xp2p_trio.stun import Client, MappedAddressFound
 
 MAX_SERVERS: Final = 8
-"""STUN servers that are asked; more add nothing but time."""
+"""STUN servers that are asked, and TURN servers; more add nothing but time."""
+
+_Start: TypeAlias = Callable[[float], None]
+
+
+@final
+class Servers:
+    """The servers of an agent, for all of its sessions.
+
+    Attributes:
+        stun: names of STUN servers by address.
+        turn: TURN servers.
+        failures: by name, why one is of no use; it lasts until that server is asked again.
+    """
+
+    def __init__(self) -> None:
+        self.stun: dict[Address, str] = {}
+        self.turn: list[TurnServer] = []
+        self.failures: dict[str, ServerFailed] = {}
 
 
 @final
 class Gathering:
-    """The queries of a session. Checks go on meanwhile; a silent server delays only `GatheringCompleted`.
+    """The queries of one session. Checks go on meanwhile; a silent server delays only `GatheringCompleted`.
 
     Attributes:
-        servers: the servers asked, in order.
-        failures: what servers said or did not say, for the diagnosis.
+        servers: what is known of them.
+        answered: the STUN servers that have answered.
         is_ended: whether no more sockets and servers will be added.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, servers: Servers, sockets: dict[Address, int]) -> None:
         self._session = session
+        self.servers = servers
+        self._sockets = sockets
         self._clients: dict[Path, Client] = {}
-        self._waiting: deque[Client] = deque()
+        self._relays: list[Relay] = []
+        self._waiting: deque[_Start] = deque()
         self._deadline = -math.inf
         self._next_query_at = -math.inf
-        self.servers: list[Address] = []
-        self.failures: dict[Address, str] = {}
         self.answered: set[Address] = set()
         self.is_ended = False
 
+    def start(self) -> None:
+        """Ask, from what is there already, what is known already; after a restart that may be all."""
+        for relay in self._session.shared.relays.ready:
+            add_relayed_candidate(self._session, relay)
+        for base in self._sockets:
+            self._add_queries(base)
+        for server in self.servers.turn:
+            self._allocate_by_stream(server)
+
     def add_base(self, base: Address) -> None:
         """Let a new socket ask every server."""
-        for server in self.servers:
-            self._ask(base, server)
+        self._add_queries(base)
 
-    def add_server(self, server: Address) -> None:
+    def add_stun_server(self, address: Address, name: str) -> None:
         """Let every socket ask a new server."""
-        if server in self.servers or len(self.servers) >= MAX_SERVERS:
+        if address in self.servers.stun or len(self.servers.stun) >= MAX_SERVERS:
             return
-        self.servers.append(server)
-        for base in self._session.bases:
-            self._ask(base, server)
+        self.servers.stun[address] = name or f"stun:{address[0]}:{address[1]}"
+        for base in self._sockets:
+            self._ask(base, address)
+
+    def add_turn_server(self, server: TurnServer) -> None:
+        """Allocate on a new server."""
+        if server in self.servers.turn or len(self.servers.turn) >= MAX_SERVERS:
+            return
+        self.servers.turn.append(server)
+        for base in self._sockets:
+            self._allocate(base, server)
+        self._allocate_by_stream(server)
+
+    def fail_server(self, failure: ServerFailed) -> None:
+        """Note what became of a server."""
+        self.servers.failures[failure.name] = failure
+        self._session.events.append(failure)
 
     def end(self) -> None:
         """No more sockets and servers will come."""
         self.is_ended = True
-        self._settle()
+        self.settle()
 
     def receive(self, path: Path, datagram: bytes, now: float) -> bool:
         """Offer a response. False if it is not from a server that was asked over this socket."""
@@ -65,31 +107,49 @@ class Gathering:
             return False
         client.receive(Burst(path[0], path[1], (datagram,)), now)
         self._harvest(client)
-        self._settle()
+        self.settle()
         return client.is_done
+
+    def relay_ready(self, news: RelayReady) -> None:
+        """An allocation is there, and with it two candidates."""
+        relay = news.relay
+        self._forget(relay)
+        self.servers.failures.pop(server_name(relay.server), None)
+        if relay.base in self._sockets and not relay.server.transport.is_stream:
+            self._reflexive(relay.base, news.mapped_address, relay.server.address)
+        add_relayed_candidate(self._session, relay)
+
+    def relay_ended(self, news: RelayEnded) -> None:
+        """An allocation is gone, or will not be there."""
+        relay, server = news.relay, news.relay.server
+        self._forget(relay)
+        others = [*self._relays, *self._session.shared.relays.ready]
+        is_tried_elsewhere = relay.address is None and any(other.server.name == server.name for other in others)
+        if news.detail and not is_tried_elsewhere:
+            self.fail_server(ServerFailed(server_name(server), news.code, news.realm, news.detail))
 
     def handle_timeout(self, now: float) -> None:
         """Repeat queries, and end those that have taken too long."""
         for client in list(self._clients.values()):
             client.handle_timeout(now)
             self._harvest(client)
-        if now >= self._deadline and self._clients:
-            for client in self._clients.values():
-                wait = self._session.configuration.gathering_timeout
-                self.failures.setdefault(client.server, f"did not answer in {wait:g} s")
-            self._clients.clear()
+        if now >= self._deadline and (self._clients or self._relays):
+            wait = f"did not answer in {self._session.configuration.gathering_timeout:g} s"
+            for client in list(self._clients.values()):
+                del self._clients[client.local, client.server, Transport.UDP]
+                self._unanswered(client.server, wait)
+            for relay in self._relays:
+                self._session.shared.relays.abandon(relay, wait, now)
             self._waiting.clear()
-        self._settle()
+        self.settle()
 
     def transmit(self, now: float, limit: int) -> list[Burst]:
         """The queries that are to leave, new ones paced by Ta (RFC 8445 section 14.1)."""
-        if not self._clients:
-            return []
-        session = self._session
-        if self._waiting and now >= max(self._next_query_at, session.next_transaction_at):
-            self._waiting.popleft().start(now)
-            self._next_query_at = now + session.configuration.check_pacing
-            session.next_transaction_at = now + MIN_PACING
+        shared = self._session.shared
+        if self._waiting and now >= max(self._next_query_at, shared.next_transaction_at):
+            self._waiting.popleft()(now)
+            self._next_query_at = now + self._session.configuration.check_pacing
+            shared.next_transaction_at = now + MIN_PACING
         bursts: list[Burst] = []
         for client in self._clients.values():
             if len(bursts) < limit:
@@ -98,50 +158,93 @@ class Gathering:
 
     def next_timeout(self) -> float:
         """The earliest of its timers."""
-        if not self._clients:
+        if not self._clients and not self._waiting and not self._relays:
             return math.inf
         if any(client.is_request_due for client in self._clients.values()):
             return self._session.now
-        earliest = min(client.next_timeout() for client in self._clients.values())
+        earliest = min((client.next_timeout() for client in self._clients.values()), default=math.inf)
         if self._waiting:
-            earliest = min(earliest, max(self._next_query_at, self._session.next_transaction_at))
+            earliest = min(earliest, max(self._next_query_at, self._session.shared.next_transaction_at))
         return min(earliest, self._deadline)
+
+    def settle(self) -> None:
+        """Tell the end of it, once it has come."""
+        session = self._session
+        is_busy = not self.is_ended or self._clients or self._relays
+        if not is_busy and not session.is_gathering_complete and not session.is_over:
+            session.is_gathering_complete = True
+            session.schedule_failure()
+            session.events.append(GatheringCompleted())
 
     def stop(self) -> None:
         """The session is over."""
         self._clients.clear()
+        self._relays.clear()
         self._waiting.clear()
 
+    def _add_queries(self, base: Address) -> None:
+        for address in self.servers.stun:
+            self._ask(base, address)
+        for server in self.servers.turn:
+            self._allocate(base, server)
+
     def _ask(self, base: Address, server: Address) -> None:
-        host = canonical_host(base[0])
-        if host is None or is_ipv6(host) != is_ipv6(server[0]):
-            return
-        # Nothing but this machine is reached from a loopback address.
-        if ipaddress.ip_address(host).is_loopback and not ipaddress.ip_address(server[0]).is_loopback:
+        if self._session.shared.relay_only or not _may_reach(base, server):
             return
         client = Client(server, base, self._session.random_bytes)
-        self._clients[base, server] = client
-        self._waiting.append(client)
+        self._clients[base, server, Transport.UDP] = client
+        self._wait_for(client.start)
+
+    def _allocate(self, base: Address, server: TurnServer) -> None:
+        if not server.transport.is_stream and _may_reach(base, server.address):
+            self._add_relay(server, base, self._sockets[base])
+
+    def _allocate_by_stream(self, server: TurnServer) -> None:
+        if server.transport.is_stream:
+            self._add_relay(server, None, max(self._sockets.values(), default=65535))
+
+    def _add_relay(self, server: TurnServer, base: Address | None, local_preference: int) -> None:
+        relays = self._session.shared.relays
+        relay = relays.add(server, base, local_preference)
+        if relay is not None:
+            self._relays.append(relay)
+            self._wait_for(lambda now: relays.start(relay, now))
+
+    def _wait_for(self, start: _Start) -> None:
+        self._waiting.append(start)
         self._deadline = self._session.now + self._session.configuration.gathering_timeout
+
+    def _forget(self, relay: Relay) -> None:
+        if relay in self._relays:
+            self._relays.remove(relay)
+
+    def _reflexive(self, base: Address, mapped: Address, server: Address) -> None:
+        if not self._session.shared.relay_only:
+            add_server_reflexive_candidate(self._session, base, mapped, server)
 
     def _harvest(self, client: Client) -> None:
         for event in client.take_events():
             match event:
                 case MappedAddressFound(address):
                     self.answered.add(client.server)
-                    self.failures.pop(client.server, None)
-                    add_server_reflexive_candidate(self._session, client.local, address, client.server)
+                    self.servers.failures.pop(self.servers.stun[client.server], None)
+                    self._reflexive(client.local, address, client.server)
                 case Failed(failure):
-                    if client.server not in self.answered:
-                        self.failures[client.server] = failure.detail
+                    self._clients.pop((client.local, client.server, Transport.UDP), None)
+                    self._unanswered(client.server, failure.detail)
                 case _:
                     pass
         if client.is_done:
-            self._clients.pop((client.local, client.server), None)
+            self._clients.pop((client.local, client.server, Transport.UDP), None)
 
-    def _settle(self) -> None:
-        session = self._session
-        if self.is_ended and not self._clients and not session.is_gathering_complete and not session.is_over:
-            session.is_gathering_complete = True
-            session.schedule_failure()
-            session.events.append(GatheringCompleted())
+    def _unanswered(self, server: Address, why: str) -> None:
+        """One socket had no answer, which tells nothing as long as another may have one."""
+        if server not in self.answered and all(client.server != server for client in self._clients.values()):
+            self.fail_server(ServerFailed(self.servers.stun[server], 0, "", why))
+
+
+def _may_reach(base: Address, server: Address) -> bool:
+    """Whether they are of one family. Nothing but this machine is reached from a loopback address."""
+    if is_ipv6(canonical_host(base[0]) or base[0]) != is_ipv6(server[0]):
+        return False
+    return Scope.LOOPBACK not in host_scopes(base[0]) or Scope.LOOPBACK in host_scopes(server[0])

@@ -29,11 +29,11 @@ def choose(session: Session, now: float) -> None:
             # The checklist fails with the nominating check (RFC 8445 section 7.2.5.3.4).
             session.fail(Reason.NO_PATH, "the peer refused the only path that worked; start a new session")
         return
-    best = max((pair for pair in fresh if pair.is_nominated), key=_by_priority, default=None)
-    if best is None:
-        best = max(fresh, key=_by_priority)
+    best = max(fresh, key=_by_priority)
+    nominated = max((pair for pair in fresh if pair.is_nominated), key=_by_nomination, default=None)
+    if nominated is None or (session.renominates and best.priority > nominated.priority):
         _nominate(session, best, now)
-    session.select(best, now)
+    session.select(nominated or best, now)
 
 
 def nomination_time(session: Session) -> float:
@@ -44,20 +44,35 @@ def nomination_time(session: Session) -> float:
         and session.nominee is None
         and not session.check_list.is_completed
     )
-    return session.first_valid_at + session.configuration.nomination_wait if waits else math.inf
+    return session.first_valid_at + _patience(session, session.selected) if waits and session.selected else math.inf
 
 
-def complete(session: Session, pair: Pair) -> None:
-    """The pair is nominated (RFC 8445 section 8.1.2)."""
-    pair.is_nominated = True
+def complete(session: Session, pair: Pair, nomination: int) -> None:
+    """The pair is nominated (RFC 8445 section 8.1.2); `nomination` is the number of that."""
+    pair.nomination = max(pair.nomination, nomination)
     session.nominee = None
     session.is_nomination_due = False
-    session.check_list.complete()
+    improves = session.renominates and session.now < session.improves_until
+    session.check_list.complete(pair.priority if improves else None)
     # One that nominates once has no use for the rest. With a peer that nominates aggressively, or when we do, a better
     # pair may still be nominated (RFC 5245 section 8.1.2).
-    nominates_once = session.role is Role.CONTROLLING and session.configuration.nomination == "regular"
+    nominates_once = session.role is Role.CONTROLLING and session.configuration.nomination == "regular" and not improves
     for check in session.checks.values():
         if not check.is_consent and (nominates_once or check.pair.priority < pair.priority):
+            check.is_cancelled = True
+            check.transaction.cancel()
+
+
+def improvement_end(session: Session) -> float:
+    """When the search for a better pair than the nominated one ends."""
+    return math.inf if session.check_list.floor is None else session.improves_until
+
+
+def settle(session: Session) -> None:
+    """Be content with the nominated pair."""
+    session.check_list.complete(None)
+    for check in session.checks.values():
+        if not check.is_consent and not check.pair.is_valid:
             check.is_cancelled = True
             check.transaction.cancel()
 
@@ -77,11 +92,20 @@ def _doubt_lost_path(session: Session) -> None:
 
 def _nominate(session: Session, best: Pair, now: float) -> None:
     """Repeat the check with USE-CANDIDATE once the stopping criterion is met (RFC 8445 section 8.1.1)."""
-    if session.role is not Role.CONTROLLING or session.check_list.is_completed or session.nominee is not None:
+    completed = session.check_list.is_completed
+    if session.role is not Role.CONTROLLING or (completed and not session.renominates) or session.nominee is best:
         return
-    if now >= session.first_valid_at + session.configuration.nomination_wait or _is_best_possible(session, best):
+    if session.nominee is not None and not completed:
+        return
+    if completed or now >= session.first_valid_at + _patience(session, best) or _is_best_possible(session, best):
         session.nominee = best
         session.is_nomination_due = True
+
+
+def _patience(session: Session, pair: Pair) -> float:
+    """How long a better pair than this one is awaited; longer before all data takes the way over a server."""
+    configuration = session.configuration
+    return configuration.nomination_wait if pair.local.relay_transport is None else configuration.relay_wait
 
 
 def _is_best_possible(session: Session, best: Pair) -> bool:
@@ -96,6 +120,10 @@ def _is_best_possible(session: Session, best: Pair) -> bool:
 
 def _is_fresh(pair: Pair, now: float) -> bool:
     return now < pair.last_answer + CONSENT_EXPIRY
+
+
+def _by_nomination(pair: Pair) -> tuple[int, int]:
+    return pair.nomination, pair.priority
 
 
 def _by_priority(pair: Pair) -> int:

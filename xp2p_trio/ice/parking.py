@@ -27,13 +27,13 @@ class EarlyCheck:
         path: where it came in, and from where.
         username_fragment: the sender's, as it says.
         priority: of the peer-reflexive candidate that the sender may be, or None.
-        use_candidate: whether it nominates.
+        nomination: the number of the nomination that it makes, or 0.
     """
 
     path: Path
     username_fragment: str
     priority: int | None
-    use_candidate: bool
+    nomination: int
 
 
 @final

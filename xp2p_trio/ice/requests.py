@@ -22,6 +22,7 @@ from xp2p_trio.stun import (
     MessageIntegrity,
     MessageIntegritySha256,
     Method,
+    Opaque,
     Priority,
     Transaction,
     UnknownAttributes,
@@ -40,6 +41,10 @@ BAD_REQUEST = ErrorCode(400, "Bad Request")
 UNAUTHENTICATED = ErrorCode(401, "Unauthenticated")
 UNKNOWN_ATTRIBUTE = ErrorCode(420, "Unknown Attribute")
 ROLE_CONFLICT = ErrorCode(487, "Role Conflict")
+
+
+_NOMINATION = 0xC001
+"""NOMINATION, 32 bits (draft-thatcher-ice-renomination section 5; not registered, so that others may use it too)."""
 
 
 @attrs.frozen
@@ -65,7 +70,7 @@ class Check:
         role: ours when it was built.
         tie_breaker: ours when it was built.
         priority: its PRIORITY, which a peer-reflexive candidate found by it will have.
-        use_candidate: whether it nominates.
+        nomination: the number of the nomination that it makes, or 0.
         is_consent: whether it only keeps consent fresh.
         is_cancelled: whether another check of the pair has taken its place (RFC 8445 section 7.3.1.4).
     """
@@ -73,12 +78,12 @@ class Check:
     __slots__ = (
         "is_cancelled",
         "is_consent",
+        "nomination",
         "pair",
         "priority",
         "role",
         "tie_breaker",
         "transaction",
-        "use_candidate",
     )
 
     def __init__(
@@ -89,7 +94,7 @@ class Check:
         tie_breaker: int,
         priority: int,
         *,
-        use_candidate: bool,
+        nomination: int,
         is_consent: bool,
     ) -> None:
         self.transaction = transaction
@@ -97,7 +102,7 @@ class Check:
         self.role = role
         self.tie_breaker = tie_breaker
         self.priority = priority
-        self.use_candidate = use_candidate
+        self.nomination = nomination
         self.is_consent = is_consent
         self.is_cancelled = False
 
@@ -110,14 +115,17 @@ def build_request(
     tie_breaker: int,
     priority: int,
     *,
-    use_candidate: bool,
+    nomination: int,
+    renominates: bool,
 ) -> bytes:
-    """A check (RFC 8445 sections 7.1 and 7.2.2)."""
+    """A check (RFC 8445 sections 7.1 and 7.2.2); with a nomination's number where the peer understands it."""
     attributes: list[Attribute] = [Username(f"{remote.username_fragment}:{local.username_fragment}")]
     attributes.append(IceControlling(tie_breaker) if role is Role.CONTROLLING else IceControlled(tie_breaker))
     attributes.append(Priority(priority))
-    if use_candidate:
+    if nomination:
         attributes.append(UseCandidate())
+        if renominates:
+            attributes.append(Opaque(_NOMINATION, nomination.to_bytes(4, "big")))
     message = Message(MessageClass.REQUEST, Method.BINDING, transaction_id, tuple(attributes))
     return encode_message(message, key=remote.key, fingerprint=True)
 
@@ -173,6 +181,22 @@ def is_authentic_response(response: Message, remote: Credentials) -> bool:
         and not response.unknown_required
         and verify_integrity(response, remote.key) is IntegrityAlgorithm.SHA1
     )
+
+
+def nomination_of(request: Message) -> int:
+    """The number of the nomination that a check makes: 1 where it has none, 0 when it makes none."""
+    if request.get(UseCandidate) is None:
+        return 0
+    for attribute in request.attributes:
+        if isinstance(attribute, Opaque) and attribute.type == _NOMINATION and len(attribute.value) == 4:
+            return max(1, int.from_bytes(attribute.value, "big"))
+    return 1
+
+
+def username_of_ours(request: Message) -> str:
+    """The part before the colon: the username fragment of ours that it is for; empty when there is none."""
+    username = request.get(Username)
+    return "" if username is None else username.text.partition(":")[0]
 
 
 def username_of_peer(request: Message) -> str:

@@ -19,6 +19,7 @@ from xp2p_trio.ice.requests import (
     authenticate_request,
     build_error,
     build_success,
+    nomination_of,
     username_of_peer,
 )
 from xp2p_trio.ice.session import Session
@@ -31,8 +32,10 @@ from xp2p_trio.stun import (
     Message,
     Method,
     Priority,
-    UseCandidate,
 )
+
+RETRY_INTERVAL: Final = 10.0
+"""Seconds between two checks of a pair that the peer's checks come over, while another one is nominated."""
 
 MAX_ERRORS_PER_SECOND: Final = 50
 """Error responses to requests that nobody has authenticated."""
@@ -65,7 +68,7 @@ def receive_request(session: Session, request: Message, path: Path, now: float) 
         path,
         username_of_peer(request),
         None if priority is None else priority.priority,
-        request.get(UseCandidate) is not None,
+        nomination_of(request),
     )
     if session.remote_credentials is not None:
         take_check(session, check, now)
@@ -78,10 +81,10 @@ def _keep_early(session: Session, check: EarlyCheck) -> None:
     early = session.early_checks
     known = early.get(check.path)
     if known is not None:
-        check = attrs.evolve(check, use_candidate=check.use_candidate or known.use_candidate)
+        check = attrs.evolve(check, nomination=max(check.nomination, known.nomination))
     elif len(early) >= MAX_EARLY_CHECKS:
-        other = next((path for path, other in early.items() if not other.use_candidate), None)
-        if other is None or not check.use_candidate:
+        other = next((path for path, other in early.items() if not other.nomination), None)
+        if other is None or not check.nomination:
             return
         del early[other]
     early[check.path] = check
@@ -89,26 +92,30 @@ def _keep_early(session: Session, check: EarlyCheck) -> None:
 
 def take_check(session: Session, check: EarlyCheck, now: float) -> None:
     """What follows from an answered check once the peer's credentials are known (RFC 8445 sections 7.3.1.3 to 5)."""
-    base, source = check.path
-    remote = find_or_learn_remote(session, source, check.priority)
-    pair = None if remote is None else find_or_make_pair(session, base, remote)
+    base, source, transport = check.path
+    remote = find_or_learn_remote(session, source, transport, check.priority)
+    pair = None if remote is None else find_or_make_pair(session, base, remote, transport)
     if pair is not None:
         pair.requests_received += 1
-        _trigger(session, pair, now, use_candidate=check.use_candidate and session.role is Role.CONTROLLED)
+        _trigger(session, pair, now, check.nomination if session.role is Role.CONTROLLED else 0)
 
 
-def _trigger(session: Session, pair: Pair, now: float, *, use_candidate: bool) -> None:
+def _trigger(session: Session, pair: Pair, now: float, nomination: int) -> None:
     """RFC 8445 sections 7.3.1.4 and 7.3.1.5."""
     if pair.state is PairState.SUCCEEDED:
-        if not use_candidate or pair.is_nominated:
+        if nomination <= pair.nomination:
             return
         if now < pair.last_answer + CONSENT_EXPIRY:
-            complete(session, pair)
+            complete(session, pair, nomination)
             choose(session, now)
             return
         # Consent for this pair has run out meanwhile, so it has to answer once more before it carries data.
-    if use_candidate:
-        pair.nominate_on_success = True
+    if session.check_list.is_completed and not nomination and not pair.is_valid:
+        # Two NATs that map anew for each port would go on with this for ever, once data goes by another way.
+        if pair.state is PairState.IN_PROGRESS or now < pair.retry_at:
+            return
+        pair.retry_at = now + RETRY_INTERVAL
+    pair.nominate_on_success = max(pair.nominate_on_success, nomination)
     if pair.state is PairState.IN_PROGRESS:
         cancel_checks(session, pair)
     session.check_list.trigger(pair)
@@ -122,7 +129,7 @@ def _repair_role_conflict(session: Session, request: Message) -> bool:
     if claim is None:
         return True
     session.counters.role_conflicts += 1
-    ours_wins = session.tie_breaker >= claim.tie_breaker
+    ours_wins = session.shared.tie_breaker >= claim.tie_breaker
     # The larger tie-breaker is the controlling one: it refuses to yield, or takes the role.
     if ours_wins is (session.role is Role.CONTROLLING):
         return False

@@ -28,7 +28,7 @@ class Statistics:
         stun_unmatched: responses that fit no check of ours, indications, and messages of other methods.
         role_conflicts: conflicts seen, whoever had to yield.
         candidates_ignored: remote candidates that cannot be used.
-        candidates_mdns: those among them with an mDNS name.
+        candidates_mdns: those with an mDNS name that nobody has resolved.
         candidates_refused: candidates and pairs over a limit, or to an address that is never sent to.
         consent_checks_sent: consent checks.
     """

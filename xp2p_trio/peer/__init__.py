@@ -15,15 +15,18 @@ from xp2p_trio.peer.events import (
     Event,
     GatheringStateChanged,
     LocalCandidateFound,
+    NegotiationNeeded,
     ServerAddressRequested,
     SignalingStateChanged,
 )
-from xp2p_trio.peer.ice_server import IceServer, parse_ice_server
+from xp2p_trio.peer.ice_server import IceServer, IceServerLike, parse_ice_server, parse_ice_servers
+from xp2p_trio.peer.interface_filter import EVERY_INTERFACE, InterfaceFilter
 from xp2p_trio.peer.signaling import SignalingState
 from xp2p_trio.peer.state import ConnectionState, GatheringState
 from xp2p_trio.peer.statistics import Statistics
 
 __all__ = [
+    "EVERY_INTERFACE",
     "Configuration",
     "Connection",
     "ConnectionState",
@@ -34,7 +37,10 @@ __all__ = [
     "GatheringStateChanged",
     "IceCandidate",
     "IceServer",
+    "IceServerLike",
+    "InterfaceFilter",
     "LocalCandidateFound",
+    "NegotiationNeeded",
     "ServerAddressRequested",
     "SessionDescription",
     "Signal",
@@ -44,4 +50,5 @@ __all__ = [
     "decode_signal",
     "encode_signal",
     "parse_ice_server",
+    "parse_ice_servers",
 ]

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import KeysView, Sequence
-from typing import final
+from typing import Final, final
 
-from xp2p_trio import datachannel, dtls, ice, sctp
+from xp2p_trio import datachannel, dtls, ice, sctp, turn
 from xp2p_trio.errors import Failure, InvalidState, SdpError
 from xp2p_trio.peer.configuration import Configuration
 from xp2p_trio.peer.descriptions import IceCandidate, SessionDescription
@@ -22,6 +22,7 @@ from xp2p_trio.peer.events import (
     Event,
     GatheringStateChanged,
     LocalCandidateFound,
+    NegotiationNeeded,
     ServerAddressRequested,
     SignalingStateChanged,
 )
@@ -30,8 +31,11 @@ from xp2p_trio.peer.signaling import SignalingState
 from xp2p_trio.peer.stack import Phase, Stack
 from xp2p_trio.peer.state import ConnectionState, GatheringState
 from xp2p_trio.peer.statistics import Statistics
-from xp2p_trio.sansio import Address, Burst, Closed, Failed, RandomBytes
+from xp2p_trio.sansio import Address, Burst, Closed, Failed, RandomBytes, Transport
 from xp2p_trio.sdp import DataDescription, FingerprintAttribute, Setup
+
+_ICE_OPTIONS: Final = ("trickle", "ice2", "renomination")
+"""RFC 8838, RFC 8445 section 10, draft-thatcher-ice-renomination."""
 
 
 @final
@@ -53,7 +57,9 @@ class Connection:
         self._certificate = configuration.certificate or dtls.Certificate.generate(random_bytes)
         self._stack = Stack(configuration, self._certificate, random_bytes=random_bytes)
         self._tls_id = random_bytes(16).hex()
-        self._negotiator = Negotiator(int.from_bytes(random_bytes(8)) >> 2, self._describe)
+        self._negotiator = Negotiator(
+            int.from_bytes(random_bytes(8)) >> 2, self._describe, lambda: ice.draw_credentials(random_bytes)
+        )
         self._early_candidates: list[IceCandidate] = []
         self._gathering_state = GatheringState.NEW
         self._events: list[Event] = []
@@ -178,8 +184,10 @@ class Connection:
         """
         applied = self._negotiator.apply_local(description)
         self._signaling_changed()
+        now = self._stack.tick(now)
+        self._follow_local(now)
         self.gather(now)
-        self._start(self._stack.tick(now))
+        self._start(now)
         return applied
 
     def set_remote_description(self, description: SessionDescription, now: float) -> None:
@@ -192,10 +200,13 @@ class Connection:
         self._negotiator.apply_remote(description)
         self._signaling_changed()
         now = self._stack.tick(now)
-        later = self._negotiator.remote_data if self._stack.secured is not None else None
+        self._follow_local(now)
+        was_started = self._stack.secured is not None
         self._start(now)
-        if later is not None:
-            self._stack.take_candidates(later, now)
+        agreed, data = self._negotiator.agreement, self._negotiator.remote_data
+        # A later description may have more candidates. Those of an offer to restart ICE wait for our answer.
+        if was_started and agreed and data and data.username_fragment == agreed.remote.username_fragment:
+            self._stack.take_candidates(data, now)
             self._stack.observe(now)
 
     def add_ice_candidate(self, candidate: IceCandidate | None, now: float) -> None:
@@ -213,7 +224,7 @@ class Connection:
         parsed = candidate.parsed if candidate.candidate else None
         if not self._negotiator.is_ours(candidate) or self._stack.phase is not Phase.OPEN:
             return
-        if self._stack.secured is None:
+        if self._stack.secured is None or self._negotiator.is_early(candidate):
             if len(self._early_candidates) < self._configuration.ice.max_remote_candidates:
                 self._early_candidates.append(candidate)
             return
@@ -223,6 +234,15 @@ class Connection:
             self._stack.agent.add_remote_candidate(parsed, now)
         self._stack.observe(now)
 
+    def restart_ice(self, now: float) -> None:
+        """Look for a new path while the old one is used on; the next offer says so, which `NegotiationNeeded` asks for.
+
+        Before the first exchange is complete there is nothing to restart.
+        """
+        self._stack.tick(now)
+        self._negotiator.restart_ice()
+        self._ask_for_offer()
+
     def gather(self, now: float) -> None:
         """Look for local candidates before a description asks for it. Again is harmless."""
         now = self._stack.tick(now)
@@ -230,21 +250,74 @@ class Connection:
             return
         self._set_gathering_state(GatheringState.IN_PROGRESS)
         self._stack.agent.gather(now)
-        self._events.extend(map(ServerAddressRequested, self._configuration.ice_servers))
         self._stack.observe(now)
 
     # --- answers to what the core asks its driver for
 
-    def add_local_address(self, address: Address, now: float) -> None:
-        """A socket is bound here (answers `ice.AddressesRequested`)."""
+    def add_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
+        """As `ice.Agent.add_local_address`."""
         now = self._stack.tick(now)
-        self._stack.agent.add_local_address(address, now)
+        self._stack.agent.add_local_address(address, now, transport)
         self._stack.observe(now)
 
-    def add_stun_server(self, address: Address, now: float) -> None:
-        """A server has this address (answers `ServerAddressRequested`)."""
+    def remove_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
+        """As `ice.Agent.remove_local_address`."""
         now = self._stack.tick(now)
-        self._stack.agent.add_stun_server(address, now)
+        self._stack.agent.remove_local_address(address, now, transport)
+        self._stack.observe(now)
+
+    def add_stun_server(self, address: Address, now: float, name: str = "") -> None:
+        """As `ice.Agent.add_stun_server`; answers `ServerAddressRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.add_stun_server(address, now, name)
+        self._stack.observe(now)
+
+    def add_turn_server(self, server: ice.TurnServer, now: float) -> None:
+        """As `ice.Agent.add_turn_server`; answers `ServerAddressRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.add_turn_server(server, now)
+        self._stack.observe(now)
+
+    def refresh_turn_credentials(self, name: str, credentials: turn.Credentials, now: float) -> None:
+        """As `ice.Agent.refresh_turn_credentials`; answers `ice.TurnCredentialsRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.refresh_turn_credentials(name, credentials, now)
+        self._stack.observe(now)
+
+    def server_failed(self, name: str, detail: str, now: float) -> None:
+        """As `ice.Agent.server_failed`; answers `ServerAddressRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.server_failed(name, detail, now)
+        self._stack.observe(now)
+
+    def stream_opened(self, number: int, local: Address, now: float) -> None:
+        """As `ice.Agent.stream_opened`; answers `ice.StreamRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.stream_opened(number, local, now)
+        self._stack.observe(now)
+
+    def stream_failed(self, number: int, detail: str, now: float) -> None:
+        """As `ice.Agent.stream_failed`; answers `ice.StreamRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.stream_failed(number, detail, now)
+        self._stack.observe(now)
+
+    def stream_accepted(
+        self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
+    ) -> None:
+        """As `ice.Agent.stream_accepted`."""
+        self._stack.agent.stream_accepted(local, remote, self._stack.tick(now), transport)
+
+    def stream_closed(self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP) -> None:
+        """As `ice.Agent.stream_closed`."""
+        now = self._stack.tick(now)
+        self._stack.agent.stream_closed(local, remote, now, transport)
+        self._stack.observe(now)
+
+    def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
+        """As `ice.Agent.name_resolved`; answers `ice.NameRequested`."""
+        now = self._stack.tick(now)
+        self._stack.agent.name_resolved(name, hosts, now)
         self._stack.observe(now)
 
     def end_of_local_addresses(self, now: float) -> None:
@@ -340,6 +413,9 @@ class Connection:
                 case ice.CandidateFound(candidate):
                     line = self._negotiator.local_candidate(candidate, self._stack.agent.local_username_fragment)
                     self._events.append(LocalCandidateFound(line))
+                case ice.AddressesRequested():
+                    self._events.append(event)
+                    self._events.extend(map(ServerAddressRequested, self._configuration.ice_servers))
                 case ice.GatheringCompleted():
                     self._set_gathering_state(GatheringState.COMPLETE)
                 case Closed() | Failed():
@@ -385,15 +461,36 @@ class Connection:
             tls_id=self._tls_id,
             sctp_port=self._configuration.sctp_port,
             max_message_size=self._configuration.max_message_size,
+            ice_options=_ICE_OPTIONS,
+            ice_lite=self._configuration.ice.lite,
             candidates=tuple(c for c in agent.local_candidates if c.type is not ice.CandidateType.PEER_REFLEXIVE),
             end_of_candidates=agent.is_gathering_complete,
         )
 
+    def _follow_local(self, now: float) -> None:
+        """Restart ICE when our description has other credentials than our agent, or take that back after a rollback."""
+        local, agent = self._negotiator.local_data, self._stack.agent
+        if local is None or self._stack.secured is None or self._stack.phase is not Phase.OPEN:
+            return
+        if local.username_fragment == agent.local_username_fragment:
+            return
+        if agent.is_restarting:  # what was begun last is not described any more
+            agent.cancel_restart(now)
+        if local.username_fragment != agent.local_username_fragment:
+            self._set_gathering_state(GatheringState.IN_PROGRESS)
+            agent.restart(now, (local.username_fragment, local.password))
+        elif agent.is_gathering_complete:
+            self._set_gathering_state(GatheringState.COMPLETE)
+        self._stack.observe(now)
+
+    def _ask_for_offer(self) -> None:
+        if self._negotiator.needs_offer and self._stack.phase is Phase.OPEN:
+            self._events.append(NegotiationNeeded())
+
     def _start(self, now: float) -> None:
-        """Start the stack once both descriptions are known."""
+        """Start the stack once both descriptions are known, and tell ICE of the peer's once it has restarted."""
         agreement = self._negotiator.agreement
-        if agreement is not None and self._stack.secured is None and self._stack.phase is Phase.OPEN:
-            self._stack.start(agreement, now)
+        if agreement is not None and self._stack.follow(agreement, now):
             early, self._early_candidates = self._early_candidates, []
             for candidate in early:
                 with contextlib.suppress(SdpError):  # of another generation; who told it was not told of this one
@@ -406,3 +503,4 @@ class Connection:
 
     def _signaling_changed(self) -> None:
         self._events.append(SignalingStateChanged(self._negotiator.state))
+        self._ask_for_offer()

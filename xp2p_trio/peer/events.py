@@ -16,9 +16,14 @@ from xp2p_trio.sansio import Closed, Failed
 
 @attrs.frozen
 class ServerAddressRequested:
-    """The driver is asked for a server's addresses; it answers with `Connection.add_stun_server`."""
+    """The driver is asked for a server's addresses: `add_stun_server`, `add_turn_server` or `server_failed`."""
 
     server: IceServer
+
+
+@attrs.frozen
+class NegotiationNeeded:
+    """An offer is wanted, since ICE is to be restarted (the browser's `negotiationneeded`)."""
 
 
 @attrs.frozen
@@ -52,6 +57,13 @@ class SignalingStateChanged:
 LayerEvent: TypeAlias = (
     ConnectionStateChanged
     | ice.AddressesRequested
+    | ice.StreamRequested
+    | ice.StreamRequestWithdrawn
+    | ice.StreamReleased
+    | ice.ServerFailed
+    | ice.TurnCredentialsRequested
+    | ice.NameRequested
+    | ice.NamePublished
     | ice.StateChanged
     | ice.PairSelected
     | ice.PathLost
@@ -70,5 +82,10 @@ LayerEvent: TypeAlias = (
 """What a program hears of the layers as they tell it."""
 
 Event: TypeAlias = (
-    ServerAddressRequested | LocalCandidateFound | GatheringStateChanged | SignalingStateChanged | LayerEvent
+    ServerAddressRequested
+    | NegotiationNeeded
+    | LocalCandidateFound
+    | GatheringStateChanged
+    | SignalingStateChanged
+    | LayerEvent
 )

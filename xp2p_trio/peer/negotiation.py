@@ -34,6 +34,9 @@ from xp2p_trio.sdp import (
 Describe: TypeAlias = Callable[[], DataDescription]
 """What our side of the transport has to say now; the negotiator fills in mid, setup and the rest of the exchange."""
 
+DrawCredentials: TypeAlias = Callable[[], tuple[str, str]]
+"""A new username fragment and password, for an ICE restart."""
+
 
 @attrs.frozen
 class Agreement:
@@ -41,7 +44,7 @@ class Agreement:
 
     Attributes:
         remote: the peer's transport, as its description has it.
-        is_offerer: whether the offer was ours; it makes us the controlling agent (RFC 8445 section 6.1.1).
+        is_offerer: whether the first offer was ours; it makes us the controlling agent (RFC 8445 section 6.1.1).
         is_dtls_client: whether we are the active side of DTLS (RFC 8842 section 5.3).
     """
 
@@ -70,16 +73,19 @@ _ROLES: Final[dict[Setup, Setup]] = {
 class Negotiator:
     """The signaling side of one connection."""
 
-    def __init__(self, session_id: int, describe: Describe) -> None:
+    def __init__(self, session_id: int, describe: Describe, draw_credentials: DrawCredentials) -> None:
         """Start in the stable state.
 
         Args:
             session_id: the `o=` line's session id, random below 2**62 (RFC 9429 section 5.2.1).
-            describe: told at each description what our transport has to say.
+            describe: asked at each description what our transport has to say.
+            draw_credentials: asked when ICE is restarted.
         """
         self._session_id = session_id
         self._session_version = 0
         self._describe = describe
+        self._draw_credentials = draw_credentials
+        self._wants_restart = False
         self._state = SignalingState.STABLE
         self._created: dict[str, SessionDescription] = {}
         self._local: _Applied | None = None
@@ -96,6 +102,20 @@ class Negotiator:
     def agreement(self) -> Agreement | None:
         """What was agreed on, once both descriptions are known."""
         return self._agreement
+
+    @property
+    def needs_offer(self) -> bool:
+        """Whether an ICE restart is wanted and an offer may say so now."""
+        return self._wants_restart and self._state is SignalingState.STABLE and self._agreement is not None
+
+    @property
+    def local_data(self) -> DataDescription | None:
+        """What our last applied description says of our transport."""
+        return None if self._local is None else self._local.data
+
+    def restart_ice(self) -> None:
+        """Let the next offer restart ICE, unless an offer of the peer does so before."""
+        self._wants_restart = self._agreement is not None
 
     @property
     def local_description(self) -> SessionDescription | None:
@@ -127,6 +147,8 @@ class Negotiator:
         data = attrs.evolve(self._describe(), setup=Setup.ACTPASS)
         if current is not None:  # RFC 8842 section 5.5: what identifies the DTLS association stays
             data = attrs.evolve(data, mid=current.data.mid, tls_id=current.data.tls_id)
+        if self._wants_restart:
+            data = self._renewed(data)
         session = offer_session(
             data,
             session_id=self._session_id,
@@ -149,6 +171,8 @@ class Negotiator:
         else:  # RFC 8842 section 5.3: a later answer does not change the roles
             setup = Setup.ACTIVE if self._agreement.is_dtls_client else Setup.PASSIVE
         local = self._describe()
+        if self._agreement is not None and _restarts(self._remote, self._agreement.remote):
+            local = self._renewed(local)
         # RFC 8842 section 5.3: without a tls-id in the offer the answer has none
         tls_id = local.tls_id if offer.tls_id is not None else None
         # RFC 9429 section 5.3.1: only options that the offer has
@@ -218,6 +242,8 @@ class Negotiator:
         self._remote = applied
         self._enter(state)
         self._agree()
+        if description.type == "answer":
+            self._give_up_refused_restart()
 
     @property
     def remote_data(self) -> DataDescription | None:
@@ -232,7 +258,7 @@ class Negotiator:
         Raises:
             SdpError: it belongs to a generation of ICE that was not negotiated.
         """
-        if self._remote is None:
+        if self._remote is None or self._awaits(candidate):
             return True
         negotiated = self._remote.data.username_fragment
         fragment = candidate.username_fragment
@@ -252,6 +278,13 @@ class Negotiator:
             )
         return True
 
+    def is_early(self, candidate: IceCandidate) -> bool:
+        """Whether a candidate is of a description that is not agreed on yet, as in the middle of an ICE restart."""
+        if self._agreement is None or self._awaits(candidate):
+            return True
+        assert self._remote is not None
+        return _restarts(self._remote, self._agreement.remote)
+
     def local_candidate(self, candidate: Candidate, username_fragment: str) -> IceCandidate:
         """Write one of our candidates for the other side."""
         mid, index = "0", 0
@@ -263,6 +296,34 @@ class Negotiator:
     def close(self) -> None:
         """Refuse every further description."""
         self._state = SignalingState.CLOSED
+
+    def _awaits(self, candidate: IceCandidate) -> bool:
+        """Whether the answer to our restart is still to come, and the candidate with it is of no generation we know."""
+        if self._state is not SignalingState.HAVE_LOCAL_OFFER or self._agreement is None or self._local is None:
+            return False
+        before = self._before_offer[0]
+        if before is None or not _restarts(self._local, before.data):
+            return False
+        fragment = candidate.username_fragment
+        if fragment is None and candidate.candidate:
+            fragment = candidate.parsed.username_fragment
+        return fragment != self._agreement.remote.username_fragment
+
+    def _give_up_refused_restart(self) -> None:
+        """A peer that knows no restart answers with what it had (aiortc does): ours is taken back, and all goes on."""
+        before, local, remote = self._before_offer[0], self._local, self._remote
+        if before is None or local is None or remote is None or self._agreement is None:
+            return
+        if _restarts(local, before.data) and not _restarts(remote, self._agreement.remote) and self._wants_restart:
+            old = before.data
+            data = attrs.evolve(local.data, username_fragment=old.username_fragment, password=old.password)
+            self._local = attrs.evolve(local, data=data)
+            self._wants_restart = False
+
+    def _renewed(self, data: DataDescription) -> DataDescription:
+        """The description with new credentials, and so without candidates yet (RFC 8839 section 4.4.1.1.1)."""
+        fragment, password = self._draw_credentials()
+        return attrs.evolve(data, username_fragment=fragment, password=password, candidates=(), end_of_candidates=False)
 
     def _create(self, kind: DescriptionType, session: Session) -> SessionDescription:
         description = SessionDescription(kind, encode_session(session))
@@ -284,8 +345,14 @@ class Negotiator:
         if self._agreement is None:
             return
         known, new = self._agreement.remote, applied.data
-        if (new.username_fragment, new.password) != (known.username_fragment, known.password):
-            raise SdpError("the description restarts ICE, which this version does not follow; open a new connection")
+        restarts = _restarts(applied, known)
+        if not restarts and (new.username_fragment, new.password) != (known.username_fragment, known.password):
+            raise SdpError("a=ice-ufrag and a=ice-pwd change together when ICE restarts (RFC 8839 section 4.4.1.1.1)")
+        if applied.kind != "offer":
+            before = self._before_offer[0]
+            wanted = self._local is not None and before is not None and _restarts(self._local, before.data)
+            if restarts and not wanted:
+                raise SdpError("the answer restarts ICE and was not asked to (RFC 8839 section 4.4.1.1.1)")
         if set(new.fingerprints) != set(known.fingerprints) or (new.tls_id or known.tls_id) != known.tls_id:
             raise SdpError("the description asks for a new DTLS association; open a new connection for that")
         if new.sctp_port != known.sctp_port:  # RFC 8841 section 10.5
@@ -297,13 +364,24 @@ class Negotiator:
 
     def _agree(self) -> None:
         local, remote = self._local, self._remote
-        if self._agreement is not None or local is None or remote is None:
+        if local is None or remote is None:
             return
         is_offerer = local.kind == "offer"
         if is_offerer == (remote.kind == "offer"):
             return
+        if self._agreement is not None:
+            if _restarts(remote, self._agreement.remote):  # roles stay (RFC 8445 section 9, RFC 8842 section 5.5)
+                self._agreement = attrs.evolve(self._agreement, remote=remote.data)
+                self._wants_restart = False
+            return
         is_dtls_client = local.data.setup is Setup.ACTIVE if not is_offerer else remote.data.setup is Setup.PASSIVE
         self._agreement = Agreement(remote.data, is_offerer, is_dtls_client)
+
+
+def _restarts(applied: _Applied, before: DataDescription) -> bool:
+    """Whether a description restarts ICE: fragment and password are both others (RFC 8839 section 4.4.1.1.1)."""
+    new = applied.data
+    return new.username_fragment != before.username_fragment and new.password != before.password
 
 
 def _applied(kind: DescriptionType, sdp: str) -> _Applied:

@@ -56,6 +56,7 @@ class Phase(enum.Enum):
     OPEN = "in use"
     CLOSING = "SCTP delivers what was accepted, then says goodbye"
     LAST_WORDS = "the last records leave"
+    PARTING = "allocations on TURN servers are deleted"
     OVER = "inert"
 
 
@@ -94,6 +95,8 @@ class Stack:
             role=ice.Role.CONTROLLING,
             random_bytes=random_bytes,
             consent_interval=configuration.consent_interval,
+            relay_only=configuration.ice_transport_policy == "relay",
+            hide_hosts=configuration.mdns == "hide",
         )
         self.channels = datachannel.ChannelMux(configuration.channels)
         self.secured: Secured | None = None
@@ -115,8 +118,20 @@ class Stack:
             self._now = now
         return self._now
 
-    def start(self, agreement: Agreement, now: float) -> None:
-        """Both descriptions are known: make the layers above ICE, and tell ICE of the peer."""
+    def follow(self, agreement: Agreement, now: float) -> bool:
+        """Do what is new in an agreement: begin, or go on with a restarted ICE. Returns whether anything was."""
+        if self.phase is not Phase.OPEN:
+            return False
+        if self.secured is None:
+            self._start(agreement, now)
+        elif self.secured.agreement is not agreement:
+            self.secured.agreement = agreement
+            self._tell_agent(agreement.remote, now)
+        else:
+            return False
+        return True
+
+    def _start(self, agreement: Agreement, now: float) -> None:
         configuration, remote = self._configuration, agreement.remote
         self.secured = Secured(
             dtls.Connection(
@@ -139,7 +154,16 @@ class Stack:
         # RFC 8445 section 6.1.1: who offers controls, but a full agent always controls a lite one
         controls = agreement.is_offerer or remote.ice_lite
         self.agent.set_role(ice.Role.CONTROLLING if controls else ice.Role.CONTROLLED, now)
-        self.agent.set_remote_credentials(remote.username_fragment, remote.password, now, lite=remote.ice_lite)
+        self._tell_agent(remote, now)
+
+    def _tell_agent(self, remote: DataDescription, now: float) -> None:
+        self.agent.set_remote_credentials(
+            remote.username_fragment,
+            remote.password,
+            now,
+            lite=remote.ice_lite,
+            renomination="renomination" in remote.ice_options,
+        )
         self.take_candidates(remote, now)
 
     def take_candidates(self, remote: DataDescription, now: float) -> None:
@@ -167,12 +191,12 @@ class Stack:
 
     def end(self, last_word: Closed | Failed, now: float) -> None:
         """Let the last records leave, then give the terminal event."""
-        if self.phase in (Phase.LAST_WORDS, Phase.OVER):
+        if self.phase not in (Phase.OPEN, Phase.CLOSING):
             return
         self.phase = Phase.LAST_WORDS
         self.last_word = last_word
         if self.secured is None or not self._has_path:
-            self._finish(now)
+            self._part(now)
             return
         self._pack(self.secured, now, 1)  # an ABORT, if there is one
         self.secured.dtls.close(now)
@@ -185,7 +209,10 @@ class Stack:
         if self.phase is Phase.OVER:
             return
         self.agent.receive(batch, now)
-        self.ascend(now)
+        if self.phase is Phase.PARTING:
+            self._part(now)
+        else:
+            self.ascend(now)
 
     def handle_timeout(self, now: float) -> None:
         """Act on every timer that is due."""
@@ -193,10 +220,13 @@ class Stack:
             if self.phase is Phase.CLOSING:
                 self.abort(now)
             else:
-                self._finish(now)
+                self._part(now)
         if self.phase is Phase.OVER:
             return
         self.agent.handle_timeout(now)
+        if self.phase is Phase.PARTING:
+            self._part(now)
+            return
         if self.secured is not None:
             self.secured.dtls.handle_timeout(now)
             self.secured.association.handle_timeout(now)
@@ -206,11 +236,14 @@ class Stack:
         """Build what is to leave now, at most `limit` datagrams."""
         if self.phase is Phase.OVER or limit < 1:
             return []
-        if self.secured is not None and self._has_path:
+        if self.secured is not None and self._has_path and self.phase is not Phase.PARTING:
             self._descend(self.secured, now, limit)
         bursts = self.agent.transmit(now, limit)
         if self.phase is Phase.LAST_WORDS and not bursts:
-            self._finish(now)
+            self._part(now)
+            bursts = self.agent.transmit(now, limit)
+        elif self.phase is Phase.PARTING:
+            self._part(now)
         return bursts
 
     def take_events(self) -> list[StackEvent]:
@@ -223,7 +256,7 @@ class Stack:
         if self.phase is Phase.OVER:
             return math.inf
         soonest = min(self._deadline.deadline, self.agent.next_timeout())
-        if self.secured is None:
+        if self.secured is None or self.phase is Phase.PARTING:
             return soonest
         return min(soonest, self.secured.dtls.next_timeout(), self.secured.association.next_timeout())
 
@@ -304,6 +337,9 @@ class Stack:
 
     def observe(self, now: float) -> None:
         """Let the layers learn of each other, and pass on what is news to the program."""
+        if self.phase is Phase.PARTING:
+            self._part(now)
+            return
         for event in self.agent.take_events():
             self._observe_ice(event, now)
         if self.phase is Phase.OVER:  # what happened above while the path broke is no news any more
@@ -386,13 +422,21 @@ class Stack:
             case _:
                 self._events.append(event)
 
+    def _part(self, now: float) -> None:
+        """Leave the path. The program hears of the end once nothing of it is left on any server."""
+        self._deadline.stop()
+        self.agent.close(now)
+        # What the driver is asked for still counts; the rest is no news any more.
+        self._events += [event for event in self.agent.take_events() if isinstance(event, ice.StreamReleased)]
+        if self.agent.has_ended:
+            self._finish(now)
+        else:
+            self.phase = Phase.PARTING
+
     def _finish(self, now: float) -> None:
         if self.phase is Phase.OVER:
             return
         self.phase = Phase.OVER
-        self._deadline.stop()
-        self.agent.close(now)
-        self.agent.take_events()
         if self.secured is not None:  # what arrived before the end can still be read
             self._ascend_messages(self.secured, now)
         self.channels.close(now)

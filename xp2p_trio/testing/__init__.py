@@ -26,6 +26,7 @@ Without trio, `connect_peers` gives two sans-IO connections, `Pair` joins two la
 `drive` moves anything that speaks bursts. All randomness comes from one seed: equal seeds give one `trace_hash`.
 """
 
+from xp2p_trio.testing.answers import Answers, tell_of_stream
 from xp2p_trio.testing.connected_pair import connected_pair
 from xp2p_trio.testing.drive import Spinning, VirtualTimeout, drive
 from xp2p_trio.testing.host import Host
@@ -51,8 +52,10 @@ from xp2p_trio.testing.statistics import NetworkStatistics
 from xp2p_trio.testing.streams import StreamAccepted, StreamEnded, StreamNews
 from xp2p_trio.testing.stun_server import StunServer
 from xp2p_trio.testing.trace import Delivered, Dropped, Sent, TraceEntry, Translated
+from xp2p_trio.testing.turn_allocations import AllocationCreated, AllocationDeleted, StreamDropped, TurnServerEvent
 from xp2p_trio.testing.turn_configuration import TurnFaults, TurnServerConfiguration
-from xp2p_trio.testing.turn_server import AllocationCreated, AllocationDeleted, TurnServer, TurnServerEvent
+from xp2p_trio.testing.turn_server import TurnServer
+from xp2p_trio.testing.turn_service import TurnService, embedded_turn_server, serve_turn
 
 __all__ = [
     "BLACK_HOLE",
@@ -66,6 +69,7 @@ __all__ = [
     "AllocationCreated",
     "AllocationDeleted",
     "AmplificationSpy",
+    "Answers",
     "BurstLoss",
     "ConsentSpy",
     "Delivered",
@@ -90,6 +94,7 @@ __all__ = [
     "Sent",
     "Spinning",
     "StreamAccepted",
+    "StreamDropped",
     "StreamEnded",
     "StreamNews",
     "StunServer",
@@ -99,9 +104,13 @@ __all__ = [
     "TurnServer",
     "TurnServerConfiguration",
     "TurnServerEvent",
+    "TurnService",
     "VirtualTimeout",
     "connect_peers",
     "connected_pair",
     "drive",
+    "embedded_turn_server",
     "serve",
+    "serve_turn",
+    "tell_of_stream",
 ]

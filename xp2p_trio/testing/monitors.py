@@ -85,10 +85,13 @@ class ConsentSpy:
 
     Args:
         ip_addresses: of the hosts to watch; None watches all.
+        servers: where TURN servers take data for others; what goes between them and their clients is left out, and so
+            their hosts are to be watched as well, for what they pass on.
     """
 
-    def __init__(self, ip_addresses: Collection[str] | None = None) -> None:
+    def __init__(self, ip_addresses: Collection[str] | None = None, *, servers: Collection[Address] = ()) -> None:
         self._ip_addresses = ip_addresses
+        self._servers = servers
         self._checks = _AnsweredChecks()
 
     def sent(self, burst: Burst, now: float) -> None:
@@ -97,6 +100,8 @@ class ConsentSpy:
         Raises:
             InvariantBroken: the datagram had no consent.
         """
+        if burst.local in self._servers or burst.remote in self._servers:
+            return
         if burst.transport.is_stream:
             return
         path = burst.local, burst.remote

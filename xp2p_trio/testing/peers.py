@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import final
+from typing import Any, final
 
-from xp2p_trio import ice, peer
+from xp2p_trio import peer
+from xp2p_trio.testing.answers import Answers, tell_of_stream
 from xp2p_trio.testing.drive import BurstLayer, drive
-from xp2p_trio.testing.host import Host
 from xp2p_trio.testing.link import Link
 from xp2p_trio.testing.monitors import AmplificationSpy, ConsentSpy, NonceSpy
 from xp2p_trio.testing.network import Network
+from xp2p_trio.testing.streams import StreamNews
+from xp2p_trio.testing.turn_allocations import StreamDropped
+from xp2p_trio.testing.turn_server import TurnServer
 
 
 def network_of_two(*, seed: int, link: Link | None, back: Link | None) -> Network:
@@ -54,6 +57,7 @@ class Peers:
         network: with the hosts "alice" and "bob"; links can be changed at any time.
         now: virtual time, in seconds; the start of the next `run`.
         events: all events of each so far, by the name of its host.
+        answers: what stands for the driver of each, by the name of its host.
     """
 
     def __init__(
@@ -79,6 +83,11 @@ class Peers:
         self.events: dict[str, list[peer.Event]] = {"alice": [], "bob": []}
         self._connections = {"alice": self.alice, "bob": self.bob}
         self._layers: dict[str, BurstLayer] = {**self._connections, **(servers or {})}
+        names: dict[str, str] = {}
+        self.answers = {
+            name: Answers(network, name, connection, connection.configuration, names=names)
+            for name, connection in self._connections.items()
+        }
 
     def negotiate(self) -> None:
         """Exchange offer and answer; candidates follow in `run`."""
@@ -98,37 +107,37 @@ class Peers:
     def run(self, until: Callable[[], bool] | None = None, *, timeout: float = 60.0) -> float:
         """`drive` the two on from `now`, and move that; without `until` for all of `timeout`."""
         self.now = drive(
-            self.network, self._layers, until=until, now=self.now, timeout=timeout, on_events=self._on_events
+            self.network,
+            self._layers,
+            until=until,
+            now=self.now,
+            timeout=timeout,
+            on_events=self._on_events,
+            on_stream_news=self._on_stream_news,
         )
         return self.now
 
-    def _on_events(self, name: str, events: list[peer.Event], now: float) -> None:
+    def _on_events(self, name: str, events: list[Any], now: float) -> None:
         if name not in self._connections:
+            for event in events:
+                if isinstance(event, StreamDropped):
+                    self.network.close_stream(name, event.local, event.remote, now)
             return
         self.events[name] += events
-        connection = self._connections[name]
         other = self.bob if name == "alice" else self.alice
         for event in events:
             match event:
-                case ice.AddressesRequested():
-                    for ip_address in _addresses_of(self.network.host(name), connection.configuration):
-                        connection.add_local_address(self.network.host(name).address(ip_address=ip_address), now)
-                    for server in connection.configuration.ice_servers:
-                        for ip_address in self.network.resolve(server.host):
-                            connection.add_stun_server((ip_address, server.port), now)
-                    connection.end_of_local_addresses(now)
                 case peer.LocalCandidateFound(candidate):
                     other.add_ice_candidate(candidate, now)
                 case peer.GatheringStateChanged(peer.GatheringState.COMPLETE):
                     other.add_ice_candidate(None, now)
                 case _:
-                    pass
+                    self.answers[name].answer(event, now)
 
-
-def _addresses_of(host: Host, configuration: peer.Configuration) -> list[str]:
-    if configuration.bind_address is not None:
-        return [configuration.bind_address]
-    return [address for address in host.ip_addresses if configuration.enable_ipv6 or ":" not in address]
+    def _on_stream_news(self, news: StreamNews, now: float) -> None:
+        core = self._layers.get(news.host)
+        if isinstance(core, peer.Connection | TurnServer):
+            tell_of_stream(core, news, now)
 
 
 def connect_peers(

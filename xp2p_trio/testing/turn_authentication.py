@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import math
 from typing import final
 
 import attrs
@@ -29,6 +30,9 @@ from xp2p_trio.stun import (
 )
 from xp2p_trio.testing.turn_configuration import TurnServerConfiguration
 
+MAX_HOSTS_ANSWERED = 1024
+"""Hosts that have answers within one second without proving who they are."""
+
 _OFFER = PasswordAlgorithms(((PasswordAlgorithmNumber.MD5, b""), (PasswordAlgorithmNumber.SHA256, b"")))
 
 
@@ -48,6 +52,30 @@ class Rejected:
     code: int
     reason: str
     attributes: tuple[Attribute, ...] = ()
+
+
+@final
+class ChallengeLimit:
+    """Counts, second by second, what hosts are answered that have not proved who they are.
+
+    A request over UDP may bear somebody else's address, and its answer is larger. Memory is bounded as well.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._second = -math.inf
+        self._answered: dict[str, int] = {}
+
+    def admits(self, host: str, now: float) -> bool:
+        """Whether this host may have one more answer, which is counted."""
+        if now >= self._second + 1:
+            self._second = now
+            self._answered.clear()
+        count = self._answered.get(host, 0)
+        if count >= self._rate or (not count and len(self._answered) >= MAX_HOSTS_ANSWERED):
+            return False
+        self._answered[host] = count + 1
+        return True
 
 
 @final

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 
 import attrs
 
@@ -36,9 +35,14 @@ class TurnServerConfiguration:
         max_lifetime: of any.
         user_quota: allocations of one user (486).
         capacity: allocations of all (508).
-        refuses_peer: the hosts that are never relayed to (403).
+        max_permissions: of one allocation (508).
+        max_channels: of one allocation (508).
+        max_streams: of clients; one more is dropped.
+        stream_timeout: how long a stream without an allocation may be silent.
+        challenge_rate: answers a second, over UDP, to what one host asks without proving who it is.
+        allows_loopback: whether peers may be on the server's own machine, where relay_hosts are elsewhere.
+        refuses_peer: more hosts that are never relayed to (403).
         alternate_server: where every Allocate is redirected to (300), None for nowhere.
-        stream_addresses: addresses of the server that speak a stream, on which ChannelData is padded.
         software: the SOFTWARE attribute.
     """
 
@@ -53,9 +57,14 @@ class TurnServerConfiguration:
     max_lifetime: int = 3600
     user_quota: float = math.inf
     capacity: float = 4096
+    max_permissions: int = 256
+    max_channels: int = 256
+    max_streams: int = 256
+    stream_timeout: float = 60.0
+    challenge_rate: int = 200
+    allows_loopback: bool = False
     refuses_peer: Callable[[str], bool] = lambda _: False
     alternate_server: Address | None = None
-    stream_addresses: AbstractSet[Address] = frozenset()
     software: str = "xp2p_trio.testing"
 
     def __attrs_post_init__(self) -> None:

@@ -27,6 +27,7 @@ from xp2p_trio.turn.events import (
 )
 from xp2p_trio.turn.framing import MAX_FRAME_SIZE, StreamFramer
 from xp2p_trio.turn.relay import MAX_DATA_SIZE, MAX_PARKED_DATAGRAMS, MAX_QUEUED_DATAGRAMS
+from xp2p_trio.turn.rest import rest_credentials
 from xp2p_trio.turn.state import TRANSITIONS, Input, State
 from xp2p_trio.turn.statistics import Statistics
 
@@ -64,4 +65,5 @@ __all__ = [
     "Transport",
     "decode_channel_data",
     "encode_channel_data",
+    "rest_credentials",
 ]

@@ -1,0 +1,44 @@
+"""Host candidates behind mDNS names: signaling tells nobody our addresses (draft-ietf-mmusic-mdns-ice-candidates)."""
+
+from __future__ import annotations
+
+import uuid  # noqa: TID251 - the form of names alone
+from typing import Final, final
+
+import attrs
+
+from xp2p_trio.ice.events import Event, NamePublished
+from xp2p_trio.sansio import RandomBytes, is_ipv6
+from xp2p_trio.sdp import Candidate, CandidateType
+
+_UNSPECIFIED: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to it
+
+
+@final
+class Concealment:
+    """What the peer is told of our candidates. Each host has one name for the life of the agent."""
+
+    __slots__ = ("_events", "_hides", "_names", "_random_bytes")
+
+    def __init__(self, random_bytes: RandomBytes, events: list[Event], *, hides: bool) -> None:
+        self._hides = hides
+        self._random_bytes = random_bytes
+        self._events = events
+        self._names: dict[str, str] = {}
+
+    def conceal(self, candidate: Candidate) -> Candidate:
+        """The candidate as the peer is told of it."""
+        if not self._hides:
+            return candidate
+        if candidate.type is CandidateType.HOST:
+            return attrs.evolve(candidate, host=self._name(candidate.host))
+        if candidate.related_address is None:
+            return candidate
+        return attrs.evolve(candidate, related_address=(_UNSPECIFIED[is_ipv6(candidate.host)], 0))
+
+    def _name(self, host: str) -> str:
+        name = self._names.get(host)
+        if name is None:
+            name = self._names[host] = f"{uuid.UUID(bytes=self._random_bytes(16), version=4)}.local"
+            self._events.append(NamePublished(name, host))
+        return name
