@@ -15,7 +15,6 @@ from xp2p_trio.driver.interfaces import (
 )
 from xp2p_trio.driver.network import Interface
 from xp2p_trio.driver.system_network import SystemNetwork
-from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.peer import InterfaceFilter
 from xp2p_trio.sansio import AddressFilter
 
