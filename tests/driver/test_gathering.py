@@ -12,7 +12,7 @@ import trio.testing
 
 from xp2p_trio.driver import open_peer_connection
 from xp2p_trio.driver.gathering import bind_in_range
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.peer import Configuration, InterfaceFilter
 from xp2p_trio.sansio import Address, AddressFilter
 from xp2p_trio.testing import Host, Network
