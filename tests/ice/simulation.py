@@ -31,7 +31,7 @@ EDGES = {
     PairState.FROZEN: {PairState.WAITING, PairState.IN_PROGRESS},
     PairState.WAITING: {PairState.IN_PROGRESS, PairState.SUCCEEDED},
     PairState.IN_PROGRESS: {PairState.SUCCEEDED, PairState.FAILED, PairState.WAITING},
-    PairState.SUCCEEDED: {PairState.FAILED, PairState.WAITING},
+    PairState.SUCCEEDED: {PairState.FAILED, PairState.WAITING, PairState.IN_PROGRESS},
     PairState.FAILED: {PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED},
 }
 """RFC 8445 section 6.1.2.6, with the edges of sections 7.2.5.1 and 7.3.1.4 and a late answer after a failure. What
