@@ -13,11 +13,11 @@ from typing import Protocol, final
 
 import trio
 
-from xp2p_trio.driver.engine import Engine
+from xp2p_trio.driver.engine import MAX_BURST, Engine
 from xp2p_trio.driver.network import DatagramSocket, Network
 from xp2p_trio.driver.nursery import Background
-from xp2p_trio.mdns import PORT, Endpoint, NameResolved, NameUnresolved, group_of, random_name
-from xp2p_trio.sansio import RandomBytes, is_ipv6
+from xp2p_trio.mdns import PORT, Endpoint, NameResolved, NameUnresolved, group_of
+from xp2p_trio.sansio import RandomBytes, Transport, is_ipv6
 
 logger = logging.getLogger("xp2p_trio.driver")
 
@@ -42,7 +42,7 @@ class MdnsService:
         network: where sockets come from.
         hosts: tells the local addresses that the connection uses; they may change.
         enable_ipv6: whether IPv6 addresses are of use.
-        random_bytes: source of names and ids.
+        random_bytes: source of the ids of queries.
     """
 
     def __init__(
@@ -60,13 +60,11 @@ class MdnsService:
         self._network = network
         self._hosts = hosts
         self._enable_ipv6 = enable_ipv6
-        self._random_bytes = random_bytes
         self._endpoint = Endpoint(random_bytes, enable_ipv6=enable_ipv6)
         self._engine = Engine(self._endpoint, network, self._publish)
         self._background: Background | None = None
-        self._tried: set[str] = set()
-        self._has_socket = False
-        self._published: list[str] = []
+        self._sockets: dict[str, DatagramSocket | None] = {}  # by host, of those that were tried
+        self._published: set[str] = set()
         self._is_running = False
 
     def start(self, background: Background) -> None:
@@ -79,57 +77,71 @@ class MdnsService:
         Raises:
             InvalidArgument: it is not `label.local`.
         """
-        self._open_sockets()
+        self._run()
         self._endpoint.resolve(name, trio.current_time())
         self._engine.wake()
 
-    def publish(self, host: str) -> str:
-        """Answer for an address of ours by a new name, which is returned.
+    def publish(self, name: str, host: str) -> None:
+        """Answer for an address of ours by this name, see `mdns.random_name`, until the end.
 
-        Where the link has no multicast nobody will find it, and so nobody learns the address.
+        Where the link has no multicast nobody will find it, and so nobody learns the address. Again is harmless.
 
         Raises:
-            InvalidArgument: the host is no numeric address.
+            InvalidArgument: the name is not `label.local`, or the host no numeric address.
         """
-        self._open_sockets()
-        name = random_name(self._random_bytes)
-        self._endpoint.publish(name, host, trio.current_time())
-        self._published.append(name)
-        self._engine.wake()
-        return name
+        self._run()
+        if name not in self._published:
+            self._endpoint.publish(name, host, trio.current_time())
+            self._published.add(name)
+            self._engine.wake()
+
+    def hosts_changed(self) -> None:
+        """The local addresses are others now."""
+        if self._is_running and not self._endpoint.is_closed:
+            self._follow_hosts()
+            self._engine.wake()
 
     def close(self) -> None:
-        """Say goodbye for our names, and close the sockets. Again is harmless; it has to be before the tasks end."""
+        """Say goodbye for our names, and close the sockets. Again is harmless."""
+        now = trio.current_time()
         for name in self._published:
-            self._endpoint.withdraw(name, trio.current_time())
+            self._endpoint.withdraw(name, now)
         self._published.clear()
-        if self._is_running:
-            self._engine.flush()
+        sockets = {each.address: each for each in self._sockets.values() if each is not None}
+        for burst in self._endpoint.transmit(now, MAX_BURST):  # the engine may have no tasks any more
+            sockets[burst.local].transmit(burst)
+        self._endpoint.close(now)
         self._engine.stop()
-        self._endpoint.close(trio.current_time())
 
-    def _open_sockets(self) -> None:
-        """Listen on every address that was not tried before."""
-        if self._endpoint.is_closed:
-            return
+    def _run(self) -> None:
         if not self._is_running:
             assert self._background is not None
             self._is_running = True
             self._engine.start(self._background)
+            self._follow_hosts()
+
+    def _follow_hosts(self) -> None:
+        """Listen on every address, and no more on those that are gone."""
+        hosts = [host for host in self._hosts() if self._enable_ipv6 or not is_ipv6(host)]
+        now, errors = trio.current_time(), []
+        for host in [host for host in self._sockets if host not in hosts]:
+            if (gone := self._sockets.pop(host)) is not None:
+                self._engine.close_socket(gone.address, Transport.UDP)
+                self._endpoint.remove_local_address(gone.address, now)
         prefixes = {each.address: each.prefix_length for each in self._network.interfaces()}
-        errors = []
-        for host in self._hosts():
-            if host in self._tried or (is_ipv6(host) and not self._enable_ipv6):
+        for host in hosts:
+            if host in self._sockets:
                 continue
-            self._tried.add(host)
+            self._sockets[host] = None
             try:
-                address = self._engine.adopt(self._bind(host))
+                opened = self._bind(host)
             except OSError as error:
                 errors.append(str(error))
             else:
-                self._has_socket = True
-                self._endpoint.add_local_address(address, trio.current_time(), prefix_length=prefixes.get(host))
-        if errors and not self._has_socket:
+                self._sockets[host] = opened
+                self._engine.adopt(opened)
+                self._endpoint.add_local_address(opened.address, now, prefix_length=prefixes.get(host))
+        if errors and not any(self._sockets.values()):
             logger.warning("names of the local link cannot be resolved: %s", "; ".join(errors))
 
     def _bind(self, host: str) -> DatagramSocket:
