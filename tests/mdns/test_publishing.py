@@ -193,6 +193,13 @@ def test_an_address_is_told_where_it_is_valid() -> None:
     assert burst.local == ("198.51.100.1", mdns.PORT)
 
 
+def test_an_address_of_the_other_family_is_told() -> None:
+    """Chromium joins the IPv4 group only, and asks there for the IPv6 addresses of our names."""
+    endpoint = publishing("2001:db8::2")
+    answer = mdns.Message(is_response=True, answers=(record(NAME, "2001:db8::2"),))
+    assert told(ask(endpoint, query(NAME, mdns.TYPE_AAAA), 10.0)) == [(GROUP, answer)]
+
+
 def test_an_address_that_is_gone_tells_nothing_more() -> None:
     endpoint = publishing()
     endpoint.receive(to_group(ALICE_5353, BOB, query(NAME, unicast=True), query(NAME)), 10.0)

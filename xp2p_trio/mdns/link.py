@@ -59,6 +59,13 @@ class Link:
         """Whether it leads to this machine only."""
         return Scope.LOOPBACK in host_scopes(self.address[0])
 
+    def tells(self, host: str) -> bool:
+        """Whether an address of ours may be told here: not if it is valid on another link only (RFC 6762 section 6.2).
+
+        One of the other family is told: it may well be of the same interface, and Chromium joins the IPv4 group alone.
+        """
+        return is_ipv6(host) != is_ipv6(self.address[0]) or self.is_near(host)
+
     def is_near(self, host: str) -> bool:
         """Whether a host is on this link, by its address (RFC 6762 section 11)."""
         if self._network is None or Scope.LINK_LOCAL in host_scopes(host):

@@ -70,7 +70,7 @@ class Responder:
         return bool(self._owed or self._goodbyes or self._ready)
 
     def publish(self, name: str, host: str, links: Iterable[Link]) -> None:
-        """Answer for a name from now on, and announce it, on the links that its host is on."""
+        """Answer for a name from now on, and announce it."""
         self._hosts[name] = host
         for link in links:
             self._announce(name, link)
@@ -140,8 +140,7 @@ class Responder:
         return Burst(address, group_of(address[0]), [encode_message(self._response(name), deny_others=True)])
 
     def _announce(self, name: str, link: Link) -> None:
-        """Tell it here. What is valid on another link only is not told (RFC 6762 section 6.2)."""
-        if link.hears_group and link.is_near(self._hosts[name]):
+        if link.hears_group and link.tells(self._hosts[name]):
             key = name, link.address
             self._outlets[key] = _Outlet()
             self._ready[key] = None
