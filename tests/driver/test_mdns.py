@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from xp2p_trio import mdns
+from xp2p_trio import Configuration, connect, mdns, signaling_pair
 from xp2p_trio.driver.mdns import MdnsService
 from xp2p_trio.driver.network import DatagramSocket, Interface, Network
 from xp2p_trio.driver.nursery import hidden_nursery
@@ -301,3 +301,38 @@ async def test_on_this_machine() -> None:
     assert {name: resolved for name, resolved in asker.told if resolved}.items() <= {
         name: (host,) for name, host in names.items()
     }.items()
+
+
+@pytest.mark.parametrize(("one", "other"), [("hide", "resolve"), ("resolve", "hide"), ("hide", "hide")])
+async def test_peers_that_hide_their_addresses_find_each_other(
+    network: VirtualNetwork, autojump_clock: MockClock, one: Any, other: Any
+) -> None:
+    ours, theirs = signaling_pair()
+    async with (
+        connect(ours, initiator=True, config=Configuration(mdns=one), network=network.host("alice")) as alice,
+        connect(theirs, initiator=False, config=Configuration(mdns=other), network=network.host("bob")) as bob,
+    ):
+        with trio.fail_after(1.0):
+            await alice.create_data_channel("hidden").send("hello")
+            channel = await bob.incoming_channels.accept()
+            assert await channel.receive() == "hello"
+        for peer, mode, address in ((alice, one, "192.0.2.1"), (bob, other, "192.0.2.2")):
+            assert peer.local_description is not None
+            assert (".local " in peer.local_description.sdp) is (mode == "hide")
+            assert (address in peer.local_description.sdp) is (mode != "hide")
+    network.host("alice").bind(("192.0.2.1", mdns.PORT)).close()  # nothing is left
+
+
+async def test_names_are_left_alone_if_mdns_is_off(network: VirtualNetwork, autojump_clock: MockClock) -> None:
+    ours, theirs = signaling_pair()
+    async with (
+        connect(ours, initiator=True, config=Configuration(mdns="hide"), network=network.host("alice")) as alice,
+        connect(theirs, initiator=False, config=Configuration(mdns="off"), network=network.host("bob")) as bob,
+    ):
+        await alice.create_data_channel("hidden").send("hello")
+        await bob.incoming_channels.accept()  # who tells his own address, so that her checks reach him
+    assert not any(
+        entry.destination == GROUP
+        for entry in network.trace
+        if type(entry).__name__ == "Sent" and entry.source[0] != "192.0.2.1"
+    )
