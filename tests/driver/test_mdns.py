@@ -15,9 +15,9 @@ from trio.testing import MockClock
 
 from xp2p_trio import Configuration, connect, mdns, signaling_pair
 from xp2p_trio.driver.mdns import MdnsService
-from xp2p_trio.driver.network import DatagramSocket, Interface, Network
+from xp2p_trio.driver.network import DatagramSocket, Network
 from xp2p_trio.driver.nursery import hidden_nursery
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
 from xp2p_trio.testing import Host, Link
@@ -59,7 +59,7 @@ async def service(
         asker,
         asker.flush,
         network,
-        lambda: hosts,
+        lambda: dict.fromkeys(hosts, 24),
         enable_ipv6=enable_ipv6,
         random_bytes=VirtualNetwork(seed=1).random_bytes(f"names of {hosts}"),
     )
@@ -200,9 +200,6 @@ class WithoutMulticast:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._host, name)
-
-    def interfaces(self) -> Sequence[Interface]:
-        return self._host.interfaces()
 
     def bind_multicast(self, group: str, port: int, interface_address: str) -> DatagramSocket:
         self.attempts += 1

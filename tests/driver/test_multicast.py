@@ -12,7 +12,8 @@ import pytest
 import trio
 
 from xp2p_trio.driver.multicast import interface_index, open_multicast
-from xp2p_trio.driver.udp import SystemNetwork, UdpSocket
+from xp2p_trio.driver.system_network import SystemNetwork
+from xp2p_trio.driver.udp import UdpSocket
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Burst
 

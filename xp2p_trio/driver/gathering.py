@@ -68,9 +68,14 @@ class Supply:
         self._configuration = configuration
         self._background: Background | None = None
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
+        self._prefixes: dict[str, int | None] = {}
         self._servers = {server.url: server for server in configuration.ice_servers}
         self._mdns = MdnsService(
-            core, engine.flush, engine.network, lambda: list(self._bound), enable_ipv6=configuration.enable_ipv6
+            core,
+            engine.flush,
+            engine.network,
+            lambda: {host: self._prefixes.get(host) for host in self._bound},
+            enable_ipv6=configuration.enable_ipv6,
         )
         self._renewing: set[str] = set()
 
@@ -137,9 +142,10 @@ class Supply:
 
     def _hosts(self) -> list[str]:
         configuration = self._configuration
+        found = self._engine.network.interfaces()
+        self._prefixes = {each.address: each.prefix_length for each in found}
         if configuration.bind_address is not None:
             return [configuration.bind_address]
-        found = self._engine.network.interfaces()
         hosts = host_addresses(found, enable_ipv6=configuration.enable_ipv6, wanted=configuration.interfaces)
         if not hosts and found:
             names = ", ".join(f"{each.name} {each.address}" for each in found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, final
 
 import trio
@@ -40,7 +40,8 @@ class MdnsService:
         core: is told of the names.
         flush: called after that, to send what it has to say.
         network: where sockets come from.
-        hosts: tells the local addresses that the connection uses; they may change.
+        hosts: tells the local addresses that the connection uses, each with the prefix length of its network if that is
+            known; they may change. `Network.interfaces` is not asked, which would be taken for a look at what changed.
         enable_ipv6: whether IPv6 addresses are of use.
         random_bytes: source of the ids of queries.
     """
@@ -50,7 +51,7 @@ class MdnsService:
         core: NameTaker,
         flush: Callable[[], object],
         network: Network,
-        hosts: Callable[[], Sequence[str]],
+        hosts: Callable[[], Mapping[str, int | None]],
         *,
         enable_ipv6: bool = False,
         random_bytes: RandomBytes = os.urandom,
@@ -122,14 +123,13 @@ class MdnsService:
 
     def _follow_hosts(self) -> None:
         """Listen on every address, and no more on those that are gone."""
-        hosts = [host for host in self._hosts() if self._enable_ipv6 or not is_ipv6(host)]
+        hosts = {host: prefix for host, prefix in self._hosts().items() if self._enable_ipv6 or not is_ipv6(host)}
         now, errors = trio.current_time(), []
         for host in [host for host in self._sockets if host not in hosts]:
             if (gone := self._sockets.pop(host)) is not None:
                 self._engine.close_socket(gone.address, Transport.UDP)
                 self._endpoint.remove_local_address(gone.address, now)
-        prefixes = {each.address: each.prefix_length for each in self._network.interfaces()}
-        for host in hosts:
+        for host, prefix_length in hosts.items():
             if host in self._sockets:
                 continue
             self._sockets[host] = None
@@ -140,7 +140,7 @@ class MdnsService:
             else:
                 self._sockets[host] = opened
                 self._engine.adopt(opened)
-                self._endpoint.add_local_address(opened.address, now, prefix_length=prefixes.get(host))
+                self._endpoint.add_local_address(opened.address, now, prefix_length=prefix_length)
         if errors and not any(self._sockets.values()):
             logger.warning("names of the local link cannot be resolved: %s", "; ".join(errors))
 
