@@ -19,8 +19,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 Citations: TypeAlias = dict[int, dict[str, set[str]]]
 
 TITLES = {
+    1035: "Domain Names",
     3758: "SCTP Partial Reliability",
+    3596: "DNS Extensions for IPv6",
     4007: "IPv6 Scoped Addresses",
+    4034: "Resource Records for DNS Security",
     4145: "Connection-Oriented Media in SDP",
     4347: "DTLS 1.0",
     4960: "SCTP (obsoleted by RFC 9260)",
@@ -45,6 +48,7 @@ TITLES = {
     6347: "DTLS 1.2",
     6525: "SCTP Stream Reconfiguration",
     6544: "ICE over TCP",
+    6762: "Multicast DNS",
     7053: "SACK-IMMEDIATELY for SCTP",
     7496: "Additional PR-SCTP Policies",
     7627: "TLS Extended Master Secret",
@@ -77,6 +81,7 @@ TITLES = {
     9260: "SCTP",
     9325: "Recommendations for TLS and DTLS",
     9429: "JavaScript Session Establishment Protocol",
+    9562: "UUIDs",
     9653: "Zero Checksum for SCTP",
 }
 

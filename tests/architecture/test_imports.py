@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-SANS_IO = ("errors", "sansio", "stun", "dtls", "sctp", "sdp", "datachannel", "turn", "ice", "peer")
+SANS_IO = ("errors", "sansio", "stun", "dtls", "sctp", "sdp", "mdns", "datachannel", "turn", "ice", "peer")
 
 _LOADED = """
 import importlib, sys

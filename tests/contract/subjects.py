@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tests.contract.duo import LIMIT, BurstEnd, Duo, End, Item, random_bytes
-from xp2p_trio import datachannel, dtls, ice, peer, sctp, stun, turn
+from xp2p_trio import datachannel, dtls, ice, mdns, peer, sctp, stun, turn
 from xp2p_trio.sansio import Address, Burst, Closed
 from xp2p_trio.testing.turn_configuration import TurnServerConfiguration
 from xp2p_trio.testing.turn_server import TurnServer
@@ -71,6 +71,40 @@ class StunServerEnd(BurstEnd):
 def stun_client(seed: int) -> Duo:
     """A client and a server stub; only the left end is a layer of ours."""
     return Duo(StunClientEnd(stun.Client(BOB, ALICE, random_bytes(seed)("alice"))), StunServerEnd(StunServer()))
+
+
+class MdnsEnd(BurstEnd):
+    """One end of a link, with a name of its own; it asks for that of the other."""
+
+    ready_events = (mdns.NameResolved, mdns.NameUnresolved)  # the loss of three datagrams can be the end of it
+
+    def __init__(self, layer: mdns.Endpoint, hosts: tuple[str, str], names: tuple[str, str]) -> None:
+        super().__init__(layer)
+        (self.name, self.other_name), (self.host, self.other_host) = names, hosts
+
+    def start(self, now: float) -> None:
+        self.layer.add_local_address((self.host, mdns.PORT), now)
+        self.layer.publish(self.name, self.host, now)
+        self.layer.resolve(self.other_name, now)
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if isinstance(event, Closed) and other.terminal is None:
+            other.close(now)
+
+    def incoming(self, items: list[Item], now: float) -> None:
+        super().incoming([Burst(item.local, (self.host, mdns.PORT), item.datagrams) for item in items], now)
+
+    def noise(self, data: bytes) -> Item:
+        return Burst((self.other_host, mdns.PORT), mdns.group_of(self.host), [data])
+
+
+def mdns_endpoint(seed: int) -> Duo:
+    """Two neighbours."""
+    source = random_bytes(seed)
+    hosts = ALICE[0], BOB[0]
+    names = mdns.random_name(source("alice's name")), mdns.random_name(source("bob's name"))
+    alice = MdnsEnd(mdns.Endpoint(source("alice")), hosts, names)
+    return Duo(alice, MdnsEnd(mdns.Endpoint(source("bob")), hosts[::-1], names[::-1]))
 
 
 CAROL = ("192.0.2.3", 50003)
@@ -384,6 +418,7 @@ def peer_connection(seed: int) -> Duo:
 
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
+    "mdns.Endpoint": mdns_endpoint,
     "turn.Allocation": turn_allocation,
     "dtls.Connection": dtls_connection,
     "ice.Agent": ice_agent,

@@ -48,6 +48,15 @@ def test_the_order_is_real_then_virtual_then_loopback() -> None:
     ]
 
 
+def test_the_prefix_of_the_network_is_told_where_it_is_known() -> None:
+    machine = [("eth0", "192.0.2.2/24"), ("eth0", "2001:db8::2/64"), ("tun0", "10.8.0.2")]
+    assert [(each.address, each.prefix_length) for each in arrange_interfaces(machine)] == [
+        ("192.0.2.2", 24),
+        ("10.8.0.2", None),
+        ("2001:db8::2", 64),
+    ]
+
+
 def test_down_interfaces_and_their_aliases_are_skipped() -> None:
     machine = [*MACHINE, ("eth0:1", "192.0.2.9")]
     assert addresses(arrange_interfaces(machine, down=frozenset({"eth0"}))) == [

@@ -116,6 +116,35 @@ async def test_a_datagram_to_nowhere_is_lost(network: Network) -> None:
     other.close()
 
 
+async def test_multicast_reaches_every_socket_that_shares_the_port(network: Network) -> None:
+    group = "224.0.0.251"
+    try:
+        left, right = (network.bind_multicast(group, 25353, "127.0.0.1") for _ in range(2))
+    except OSError as error:
+        pytest.skip(f"loopback has no multicast here: {error}")
+    outside = network.bind_multicast(group, 0, "127.0.0.1")
+    assert left.address == right.address == ("127.0.0.1", 25353)
+    assert outside.address[0] == "127.0.0.1"
+    for sender in (left, outside):
+        assert sender.transmit(Burst(sender.address, (group, 25353), [b"to all"])) == 1
+        for receiver in (left, right):
+            with trio.fail_after(5):
+                (burst,) = await receiver.receive()
+            assert burst == Burst(receiver.address, sender.address, [b"to all"])
+    left.transmit(Burst(left.address, outside.address, [b"to one"]))
+    assert await take(outside, 1) == [b"to one"]
+    for sock in (left, right, outside):
+        sock.close()
+
+
+async def test_a_group_is_joined_on_an_address_of_ours(network: Network) -> None:
+    with pytest.raises(OSError, match=r"203\.0\.113\.5"):
+        network.bind_multicast("224.0.0.251", 25353, "203.0.113.5")
+    for address, port in (("here.example", 0), ("127.0.0.1", -1), ("127.0.0.1", 65536)):
+        with pytest.raises(InvalidArgument):
+            network.bind_multicast("224.0.0.251", port, address)
+
+
 async def test_numeric_names_resolve_to_themselves(network: Network) -> None:
     assert await network.resolve("192.0.2.1", 3478) == [("192.0.2.1", 3478)]
     assert await network.resolve("2001:db8:0::1", 3478) == [("2001:db8::1", 3478)]

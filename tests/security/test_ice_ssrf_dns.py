@@ -7,7 +7,8 @@ import ipaddress
 import pytest
 
 from tests.ice.simulation import World
-from xp2p_trio.errors import DecodeError
+from xp2p_trio import mdns
+from xp2p_trio.errors import DecodeError, InvalidArgument
 from xp2p_trio.ice import Candidate, CandidateType, Configuration, decode_candidate
 from xp2p_trio.sansio import Burst
 
@@ -118,3 +119,29 @@ def test_a_mapped_source_is_the_address_itself() -> None:
     world.left.agent.receive(Burst(world.left.bases[0], ("::ffff:192.0.2.2", 5002), [raw]), world.now)
     assert [c.type for c in world.left.agent.remote_candidates] == ["host"]
     assert world.left.agent.pair_report[0].requests_received == 1
+
+
+NOT_OF_THE_LINK = [
+    *NOT_LITERALS, "192.0.2.1", "a.example.local", "internal.corp.local", "local", ".local", "a.local.", "a.local.org",
+    "a_b.local", "*.local", "a..local", "\uff41.local", "a.local\0", "x" * 64 + ".local",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOT_OF_THE_LINK)
+def test_only_names_of_the_link_are_asked_for(name: str) -> None:
+    endpoint = mdns.Endpoint(bytes)
+    endpoint.add_local_address(("192.0.2.1", mdns.PORT), 0.0)
+    with pytest.raises(InvalidArgument):
+        endpoint.resolve(name, 0.0)
+    assert (endpoint.transmit(0.0, 100), endpoint.take_events()) == ([], [])
+
+
+@pytest.mark.parametrize("host", NEVER + LOOPBACK)
+def test_a_name_of_the_link_leads_to_a_neighbour_only(host: str) -> None:
+    endpoint = mdns.Endpoint(bytes, enable_ipv6=True)
+    endpoint.add_local_address(("192.0.2.1", mdns.PORT), 0.0)
+    endpoint.resolve("a.local", 0.0)
+    record = mdns.AddressRecord((b"a", b"local"), str(ipaddress.ip_address(host)), 120)
+    answer = mdns.encode_message(mdns.Message(is_response=True, answers=(record,)))
+    endpoint.receive(Burst(("192.0.2.1", mdns.PORT), ("192.0.2.66", mdns.PORT), [answer]), 0.0)
+    assert endpoint.take_events() == []

@@ -97,8 +97,11 @@ class Engine:
         Raises:
             OSError: the address cannot be bound.
         """
+        return self.adopt(self._network.bind(address))
+
+    def adopt(self, socket: DatagramSocket) -> Address:
+        """Receive on a socket, send from it what the core sends from its address, and close it at the end."""
         assert self._background is not None
-        socket = self._network.bind(address)
         self._sockets[socket.address] = socket
         self._background.start_soon(self._receive_loop, socket.receive)
         return socket.address

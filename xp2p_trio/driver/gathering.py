@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, TypeVar, final
 
 import trio
@@ -14,6 +14,7 @@ from xp2p_trio import ice, turn
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
+from xp2p_trio.driver.mdns import MdnsService, NameTaker
 from xp2p_trio.driver.nursery import Background
 from xp2p_trio.peer import Configuration, IceServer
 from xp2p_trio.sansio import Address, Transport, is_ipv6
@@ -26,7 +27,7 @@ BoundT = TypeVar("BoundT")
 logger = logging.getLogger("xp2p_trio.driver")
 
 
-class Asker(StreamCore, Protocol):
+class Asker(StreamCore, NameTaker, Protocol):
     """Who is answered: `peer.Connection`, `ice.Agent`. The words are those of the latter."""
 
     def add_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
@@ -50,9 +51,6 @@ class Asker(StreamCore, Protocol):
     def end_of_local_addresses(self, now: float) -> None:
         """Every server is known."""
 
-    def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
-        """An mDNS name has these addresses."""
-
 
 @final
 class Supply:
@@ -70,15 +68,25 @@ class Supply:
         self._configuration = configuration
         self._background: Background | None = None
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
+        self._prefixes: dict[str, int | None] = {}
         self._servers = {server.url: server for server in configuration.ice_servers}
+        self._mdns = MdnsService(
+            core,
+            engine.flush,
+            engine.network,
+            lambda: {host: self._prefixes.get(host) for host in self._bound},
+            enable_ipv6=configuration.enable_ipv6,
+        )
         self._renewing: set[str] = set()
 
     def start(self, background: Background) -> None:
         """Be ready to answer, with the help of background tasks."""
         self._background = background
+        self._mdns.start(background)
 
     def close(self) -> None:
         """Answer no more."""
+        self._mdns.close()
 
     def answer(self, event: object) -> None:
         """Do what the core asks for, if the event is a request."""
@@ -95,8 +103,12 @@ class Supply:
                 self._engine.close_stream(local, remote, transport)
             case ice.TurnCredentialsRequested(name):
                 self._renew(name)
-            case ice.NameRequested(name):
+            case ice.NameRequested(name) if self._configuration.mdns == "off":
                 self._core.name_resolved(name, (), trio.current_time())
+            case ice.NameRequested(name):
+                self._mdns.resolve(name)
+            case ice.NamePublished(name, host):
+                self._mdns.publish(name, host)
             case _:
                 pass
 
@@ -125,13 +137,15 @@ class Supply:
             for address, transport in self._bound.pop(host):
                 self._engine.close_socket(address, transport)
                 self._core.remove_local_address(address, now, transport)
+        self._mdns.hosts_changed()
         return bool(gone) or any(host in self._bound for host in new)
 
     def _hosts(self) -> list[str]:
         configuration = self._configuration
+        found = self._engine.network.interfaces()
+        self._prefixes = {each.address: each.prefix_length for each in found}
         if configuration.bind_address is not None:
             return [configuration.bind_address]
-        found = self._engine.network.interfaces()
         hosts = host_addresses(found, enable_ipv6=configuration.enable_ipv6, wanted=configuration.interfaces)
         if not hosts and found:
             names = ", ".join(f"{each.name} {each.address}" for each in found)

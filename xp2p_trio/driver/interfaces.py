@@ -48,7 +48,7 @@ def system_interfaces() -> list[Interface]:
     """Every usable address of this machine: real interfaces first, then virtual ones, then loopback."""
     addresses = [
         # An IPv6 address comes as (address, flow information, scope id).
-        (adapter.nice_name, ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+        (adapter.nice_name, f"{ip.ip if isinstance(ip.ip, str) else ip.ip[0]}/{ip.network_prefix}")
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
     ]
@@ -64,13 +64,14 @@ def arrange_interfaces(
     """Drop what no peer can be given, and put the rest in order of preference.
 
     Args:
-        addresses: interface names with their numeric addresses, in the system's order.
+        addresses: interface names with their numeric addresses ("192.0.2.2" or "192.0.2.2/24"), in the system's order.
         down: names of interfaces that are down.
         ipv6_flags: the kernel's IFA_F_ flags of IPv6 addresses, where it tells them.
     """
     flags_of = ipv6_flags or {}
     ranked: list[tuple[tuple[bool, bool, bool, bool], Interface]] = []
     for name, text in addresses:
+        text, _, prefix = text.partition("/")
         try:
             address = ipaddress.ip_address(text.partition("%")[0])
         except ValueError:
@@ -78,7 +79,9 @@ def arrange_interfaces(
         flags = flags_of.get(address, 0)
         if name.partition(":")[0] in down or flags & _UNUSABLE_IPV6 or not _is_candidate(address):
             continue
-        interface = Interface(name, str(address), address.is_loopback, name.startswith(_VIRTUAL_PREFIXES))
+        is_virtual = name.startswith(_VIRTUAL_PREFIXES)
+        prefix_length = int(prefix) if prefix else None
+        interface = Interface(name, str(address), address.is_loopback, is_virtual, prefix_length)
         rank = (
             interface.is_loopback,
             interface.is_virtual,

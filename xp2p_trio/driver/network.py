@@ -24,12 +24,14 @@ class Interface:
         address: the numeric address.
         is_loopback: whether only this machine reaches it.
         is_virtual: whether it belongs to a bridge or pair of a container or virtual machine, which seldom leads out.
+        prefix_length: bits that the addresses of its network share; None if that is not known.
     """
 
     name: str
     address: str
     is_loopback: bool = False
     is_virtual: bool = False
+    prefix_length: int | None = None
 
 
 class DatagramSocket(Protocol):
@@ -187,8 +189,13 @@ class Network(Protocol):
     def bind_multicast(self, group: str, port: int, interface_address: str) -> DatagramSocket:
         """Join a multicast group on the interface with this address, and share the port with other programs.
 
+        The socket hears what is sent to the group there, by itself as well, and nothing else; its address is that of
+        the interface, with the port. It sends to the group on that interface, or by unicast. With port 0 it has a port
+        of its own, sends likewise, and hears what is sent to that port.
+
         Raises:
-            OSError: the interface has no multicast.
+            OSError: there is no such interface, it has no multicast, or somebody does not share the port.
+            InvalidArgument: an address is not numeric, or no group, or the port out of range.
         """
 
     async def wait_interfaces_changed(self) -> None:

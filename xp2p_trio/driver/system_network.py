@@ -13,6 +13,7 @@ import trio
 
 from xp2p_trio.driver.interface_watch import wait_other
 from xp2p_trio.driver.interfaces import system_interfaces
+from xp2p_trio.driver.multicast import open_multicast
 from xp2p_trio.driver.network import Interface
 from xp2p_trio.driver.tcp import TcpListener, TcpStream, connect_tcp, connect_tls, listen_tcp
 from xp2p_trio.driver.udp import BUFFER_SIZE, MAX_DATAGRAM_SIZE, UdpSocket
@@ -68,6 +69,17 @@ class SystemNetwork:
             sock.close()
             reason = f"cannot bind a UDP socket to {host} port {port}: {error.strerror}"
             raise OSError(error.errno, reason) from None
+
+    def bind_multicast(self, group: str, port: int, interface_address: str) -> UdpSocket:
+        """Open a socket that hears a multicast group, on a port that it shares; with port 0, one that does not.
+
+        Raises:
+            OSError: there is no such interface, it has no multicast, or the port is not shared; the text names both.
+            InvalidArgument: an address is not numeric, or no group, or the port out of range.
+        """
+        sock = open_multicast(group, port, interface_address)
+        host = str(ipaddress.ip_address(interface_address))
+        return UdpSocket(sock, offload=False, buffer=self._buffer, address=(host, sock.getsockname()[1]))
 
     async def resolve(self, host: str, port: int) -> list[Address]:
         """The numeric addresses behind a host name, in the order to try them.

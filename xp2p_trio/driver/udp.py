@@ -84,6 +84,7 @@ class UdpSocket:
         sock: a bound, non-blocking datagram socket, which this object owns from now on.
         offload: whether to use GSO and GRO where the kernel has them.
         buffer: to receive into, 64 KiB at least; sockets of one thread may share it.
+        address: the local address, if it is another than the one that is bound.
     """
 
     __slots__ = (
@@ -104,10 +105,17 @@ class UdpSocket:
         "_view",
     )  # fmt: skip
 
-    def __init__(self, sock: socket.socket, *, offload: bool = True, buffer: bytearray | None = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        offload: bool = True,
+        buffer: bytearray | None = None,
+        address: Address | None = None,
+    ) -> None:
         self._socket = sock
         host, port = sock.getsockname()[:2]
-        self._address: Address = (str(ipaddress.ip_address(host)), port)
+        self._address: Address = (str(ipaddress.ip_address(host)), port) if address is None else address
         self._buffer = bytearray(MAX_DATAGRAM_SIZE) if buffer is None else buffer
         self._view = memoryview(self._buffer)
         self._sources: dict[object, Address] = {}

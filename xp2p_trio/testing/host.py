@@ -127,6 +127,31 @@ class Host:
             self._next_port = port + 1
         return chosen, port
 
+    def join_group(self, group: Address, *, ip_address: str | None = None) -> Address:
+        """Hear what is sent to a multicast group by hosts that stand where this one does, and by itself.
+
+        Args:
+            group: its address and port.
+            ip_address: where to join; None is the first address of this host.
+
+        Returns:
+            The address at which it arrives: that of the host, with the port of the group.
+
+        Raises:
+            InvalidArgument: the host has no such IP address.
+        """
+        address = self.address(group[1], ip_address=ip_address)
+        self.network.groups.join(group, self, address[0])
+        return address
+
+    def leave_group(self, group: Address, *, ip_address: str | None = None) -> None:
+        """Hear it no more. Again is harmless.
+
+        Raises:
+            InvalidArgument: the host has no such IP address.
+        """
+        self.network.groups.leave(group, self, self.address(group[1], ip_address=ip_address)[0])
+
     def interfaces(self) -> Sequence[Interface]:
         """The addresses that the driver may bind to."""
         from xp2p_trio.driver.network import (
@@ -146,6 +171,17 @@ class Host:
         from xp2p_trio.testing.sockets import bind
 
         return bind(self, address)
+
+    def bind_multicast(self, group: str, port: int, interface_address: str) -> VirtualSocket:
+        """Open a socket that hears a multicast group, on a port that it shares; with port 0, one that does not.
+
+        Raises:
+            OSError: the interface's address is not of this host, or the port is taken by a socket that does not share.
+            InvalidArgument: an address is not numeric, or the port out of range.
+        """
+        from xp2p_trio.testing.sockets import bind_multicast
+
+        return bind_multicast(self, group, port, interface_address)
 
     async def resolve(self, host: str, port: int) -> list[Address]:
         """The addresses of a numeric address or of the name of a host on this network.

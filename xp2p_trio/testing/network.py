@@ -17,6 +17,7 @@ from xp2p_trio.testing.datagrams import Datagrams
 from xp2p_trio.testing.host import Host, canonical
 from xp2p_trio.testing.link import Link
 from xp2p_trio.testing.middlebox import Firewall, Nat
+from xp2p_trio.testing.multicast import Groups
 from xp2p_trio.testing.nat import PORT_RESTRICTED_CONE, STATEFUL, FirewallPolicy, NatBehaviour
 from xp2p_trio.testing.realm import Realm
 from xp2p_trio.testing.statistics import NetworkStatistics
@@ -61,6 +62,9 @@ class Network:
         link: what joins two hosts that `set_link` was not told about.
         keep_trace: whether to keep each event in `trace`; `trace_hash` is there anyway.
         monitors: watch everything that passes.
+
+    Attributes:
+        groups: who hears multicast; `Host.join_group` is the way to it.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Network:
         self._links: dict[tuple[str, str], Link] = {}
         self._wires: dict[tuple[str, str], Wire] = {}
         self._watchers: WeakSet[Watcher] = WeakSet()
+        self.groups = Groups()
         self._now = -math.inf
         self._counters: Counter[str] = Counter()
         self._recorder = Recorder(keep=keep_trace)
@@ -259,9 +264,11 @@ class Network:
             raise InvalidArgument("a datagram is longer than the 65507 bytes that UDP carries")
         for monitor in self._monitors:
             monitor.sent(burst, now)
+        receivers = self.groups.receivers(sender, source[0], destination)
         for datagram in burst.datagrams:
             self._recorder.sent(now, source, destination, datagram, burst.transport)
-            self._datagrams.send(sender, source, destination, datagram, now)
+            for receiver in receivers:
+                self._datagrams.send(sender, source, receiver, datagram, now)
 
     def listen(self, host: str, address: Address, *, transport: Transport = Transport.TCP) -> Address:
         """Let a host take streams.

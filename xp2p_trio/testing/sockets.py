@@ -36,14 +36,15 @@ class Courier:
 
     Attributes:
         network: what it is the courier of.
-        sockets: the open ones, by host and address; `streams` and `listeners` likewise.
+        sockets: the open ones, by host and address, which those of a multicast group share; `streams` and `listeners`
+            likewise.
         streams: see there.
         listeners: see there.
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.sockets: dict[tuple[str, Address], VirtualSocket] = {}
+        self.sockets: dict[tuple[str, Address], list[VirtualSocket]] = {}
         self.streams: dict[tuple[str, Address, Address], VirtualStream] = {}
         self.listeners: dict[tuple[str, Address], VirtualListener] = {}
         self._changes = trio.lowlevel.ParkingLot()
@@ -64,18 +65,37 @@ class Courier:
             if isinstance(each, StreamAccepted):
                 self._accept(each)
         for host_name, burst in arrived:
-            receiver: VirtualSocket | VirtualStream | None
-            if burst.transport.is_stream:
-                receiver = self.streams.get((host_name, burst.local, burst.remote))
-            else:
-                receiver = self.sockets.get((host_name, burst.local))
-            if receiver is not None:
-                receiver.arrive(burst)
+            if not burst.transport.is_stream:
+                for receiver in self.sockets.get((host_name, burst.local), ()):
+                    receiver.arrive(burst)
+            elif (stream := self.streams.get((host_name, burst.local, burst.remote))) is not None:
+                stream.arrive(burst)
         for each in news:
             if isinstance(each, StreamEnded) and (each.host, each.local, each.remote) in self.streams:
                 self.streams[each.host, each.local, each.remote].end()
         for stream in self.streams.values():
             stream.wake_writer()
+
+    def open(self, host: Host, address: Address, group: Address | None = None) -> VirtualSocket:
+        """Make a socket; one of a group shares its address with others of the same.
+
+        Raises:
+            OSError: the address is taken.
+        """
+        there = self.sockets.setdefault((host.name, address), [])
+        if there and not (group is not None and all(each.group == group for each in there)):
+            raise OSError(errno.EADDRINUSE, f"{os.strerror(errno.EADDRINUSE)}: {address[0]} port {address[1]}")
+        there.append(opened := VirtualSocket(self, host, address, group))
+        return opened
+
+    def forget(self, closed: VirtualSocket, host: Host) -> None:
+        """A socket is closed; the last one of a group leaves it."""
+        key = host.name, closed.address
+        self.sockets[key].remove(closed)
+        if not self.sockets[key]:
+            del self.sockets[key]
+            if closed.group is not None:
+                self.network.groups.leave(closed.group, host, closed.address[0])
 
     async def wait(self, lot: trio.lowlevel.ParkingLot) -> None:
         """Wait until this lot is emptied, or something may have arrived. Who then waits no more calls `relieve`."""
@@ -127,12 +147,17 @@ class Courier:
 
 @final
 class VirtualSocket:
-    """A UDP socket of a simulated host: the driver's `DatagramSocket`."""
+    """A UDP socket of a simulated host: the driver's `DatagramSocket`.
 
-    def __init__(self, courier: Courier, host_name: str, address: Address) -> None:
+    Attributes:
+        group: the multicast group that it hears, if any.
+    """
+
+    def __init__(self, courier: Courier, host: Host, address: Address, group: Address | None) -> None:
         self._courier = courier
-        self._host_name = host_name
+        self._host = host
         self._address = address
+        self.group = group
         self._arrived: list[Burst] = []
         self._arrived_size = 0
         self._receiver: trio.lowlevel.Task | None = None
@@ -193,7 +218,7 @@ class VirtualSocket:
             raise trio.ClosedResourceError("this socket was closed")
         if not self._writable.is_set():
             return 0
-        self._courier.send(Burst(self._address, burst.remote, burst.datagrams), self._host_name)
+        self._courier.send(Burst(self._address, burst.remote, burst.datagrams), self._host.name)
         return len(burst.datagrams)
 
     async def wait_writable(self) -> None:
@@ -225,7 +250,7 @@ class VirtualSocket:
         """Release the port and wake whoever waits. Again is harmless."""
         if not self._is_closed:
             self._is_closed = True
-            del self._courier.sockets[self._host_name, self._address]
+            self._courier.forget(self, self._host)
             self._writable.set()
             self._lot.unpark_all()
 
@@ -254,19 +279,31 @@ def courier_of(network: Network) -> Courier:
 
 def bind(host: Host, address: Address) -> VirtualSocket:
     """`Host.bind`."""
+    ip_address, port = _check_local(host, address)
+    courier = courier_of(host.network)
+    chosen: Address = (ip_address, port)
+    while port == 0 and (chosen[1] == 0 or (host.name, chosen) in courier.sockets):
+        chosen = host.address(ip_address=ip_address)
+    return courier.open(host, chosen)
+
+
+def bind_multicast(host: Host, group: str, port: int, interface_address: str) -> VirtualSocket:
+    """`Host.bind_multicast`."""
+    address, destination = _check_local(host, (interface_address, port)), (canonical(group), port)
+    if port == 0:
+        return bind(host, address)
+    opened = courier_of(host.network).open(host, address, destination)
+    host.join_group(destination, ip_address=address[0])
+    return opened
+
+
+def _check_local(host: Host, address: Address) -> Address:
     ip_address, port = canonical(address[0]), address[1]
     if not 0 <= port <= 65535:
         raise InvalidArgument(f"port {port} is out of range")
     if ip_address not in host.ip_addresses:
         raise OSError(errno.EADDRNOTAVAIL, f"{os.strerror(errno.EADDRNOTAVAIL)}: {ip_address} port {port}")
-    courier = courier_of(host.network)
-    chosen: Address = (ip_address, port)
-    while port == 0 and (chosen[1] == 0 or (host.name, chosen) in courier.sockets):
-        chosen = host.address(ip_address=ip_address)
-    if (host.name, chosen) in courier.sockets:
-        raise OSError(errno.EADDRINUSE, f"{os.strerror(errno.EADDRINUSE)}: {ip_address} port {port}")
-    courier.sockets[host.name, chosen] = opened = VirtualSocket(courier, host.name, chosen)
-    return opened
+    return ip_address, port
 
 
 async def resolve(network: Network, host: str, port: int) -> list[Address]:
