@@ -50,7 +50,7 @@ async def exchange(client: Client, peer: DatagramSocket, *, channel: bool) -> No
 async def test_data_there_and_back(transport: Transport, *, channel: bool) -> None:
     with trio.fail_after(30):
         async with testing.embedded_turn_server(transports=[transport]) as service:
-            network = SystemNetwork()
+            network = SystemNetwork(ssl_context=service.client_ssl_context)
             peer = network.bind((LOOPBACK, 0))
             async with client_of(service, network, LOOPBACK, transport=transport) as client:
                 await exchange(client, peer, channel=channel)
