@@ -127,8 +127,8 @@ class TurnRunner:
     async def _receive_stream(self, path: FiveTuple, stream: StreamSocket) -> None:
         try:
             while data := await stream.receive():
-                if path in self._full:  # an answer would be lost
-                    await self._draining[path].wait()
+                if path in self._full and (drained := self._draining.get(path)) is not None:
+                    await drained.wait()  # or an answer would be lost
                 now = trio.current_time()
                 self._server.receive(Burst(stream.local, stream.remote, [data], stream.transport), now)
                 self._flush(now)
