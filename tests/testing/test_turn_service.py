@@ -13,8 +13,9 @@ import trio.testing
 
 from tests.testing.turn_client import Client, client_of
 from xp2p_trio import stun, testing, turn
-from xp2p_trio.driver import DatagramSocket, SystemNetwork
+from xp2p_trio.driver import DatagramSocket, SystemNetwork, connect, signaling_pair
 from xp2p_trio.errors import InvalidArgument, Reason
+from xp2p_trio.peer import Configuration
 from xp2p_trio.sansio import Address, Burst, Closed, Failed, Transport
 from xp2p_trio.testing import TurnServerConfiguration, TurnService
 
@@ -286,4 +287,23 @@ async def test_a_whole_port_of_tls_noise() -> None:
             plain.close()
             with pytest.raises(OSError, match="certificate"):
                 await SystemNetwork().connect_stream(None, service.addresses[Transport.TLS], Transport.TLS, LOOPBACK)
+            assert service.core.allocations == []
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_two_peers_that_use_nothing_else(transport: Transport) -> None:
+    with trio.fail_after(60):
+        async with testing.embedded_turn_server(transports=[transport]) as service:
+            config = Configuration(ice_servers=service.urls, ice_transport_policy="relay")
+            network = SystemNetwork(ssl_context=service.client_ssl_context)
+            to_bob, to_alice = signaling_pair()
+            async with (
+                connect(to_bob, initiator=True, config=config, network=network) as alice,
+                connect(to_alice, initiator=False, config=config, network=network) as bob,
+            ):
+                channel = alice.create_data_channel("relayed")
+                await channel.send(bytes(200_000))
+                arrived = await bob.incoming_channels.accept()
+                assert await arrived.receive() == bytes(200_000)
+                assert {one.path.transport for one in service.core.allocations} == {transport}
             assert service.core.allocations == []

@@ -84,8 +84,12 @@ class TurnRunner:
 
     def close(self) -> None:
         """Release every port and end every stream; the tasks end by that as well."""
-        for closable in (*self._listeners, *self._streams.values(), *self._sockets.values()):
-            closable.close()
+        for listener in self._listeners:
+            listener.close()
+        for stream in self._streams.values():
+            stream.close()
+        for sock in self._sockets.values():
+            sock.close()
         self._sockets.clear()
         self._listeners.clear()
         self._streams.clear()
