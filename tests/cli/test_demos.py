@@ -61,10 +61,19 @@ def test_ice_echo_does_not_wait_for_a_silent_server(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines()[-1] == "received: Hello P2P!"
 
 
+def test_ice_echo_has_a_relay_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ice-echo", "--timeout", "4.5", "-s", "", "-f", "relay"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    candidates = [line for line in lines if line.startswith("candidate: ")]
+    assert len(candidates) >= 2
+    assert all(" typ relay raddr " in line for line in candidates)
+    assert lines[-1] == "received: Hello P2P!"
+
+
 async def test_ice_echo_without_a_candidate_finds_no_path(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
-    options = build_parser().parse_args(["ice-echo", "-s", "", "-f", "relay"])
+    options = build_parser().parse_args(["ice-echo", "-s", "", "-f", "srflx"])
     with trio.fail_after(60), pytest.RaisesGroup(ConnectionFailed, allow_unwrapped=True, flatten_subgroups=True):
         await ice_echo(options)
     assert "candidate:" not in capsys.readouterr().out

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.testing.asker import CLIENT, PEER, SERVER, Asker, code
+from tests.testing.asker import CLIENT, PEER, REALM, SERVER, Asker, code
 from xp2p_trio import stun, turn
 from xp2p_trio.sansio import Burst, Transport
 from xp2p_trio.testing.turn_allocations import MAX_PORTS_TRIED, AllocationCreated
@@ -209,3 +211,47 @@ def test_an_address_that_is_nobodys_was_not_taken() -> None:
     asker.allocate()
     asker.server.relayed_address_taken((SERVER[0], 1), 0.0)
     assert len(asker.server.allocations) == 1
+
+
+def parts(asker: Asker) -> list[bytes]:
+    """What a client that knows the password may say, and what nobody would."""
+    signed = (stun.Username("user"), stun.Realm(REALM), stun.Nonce(asker.nonce))
+    peer = stun.XorPeerAddress(PEER)
+    requests = [
+        (stun.Method.ALLOCATE, (stun.RequestedTransport(17),)),
+        (stun.Method.REFRESH, (stun.Lifetime(0),)),
+        (stun.Method.CREATE_PERMISSION, (peer,)),
+        (stun.Method.CHANNEL_BIND, (stun.ChannelNumber(0x4000), peer)),
+        (0x321, ()),
+    ]
+    messages = [
+        stun.encode_message(
+            stun.Message(stun.MessageClass.REQUEST, method, bytes(12), (*attributes, *signed)), key=asker.key
+        )
+        for method, attributes in requests
+    ]
+    say = stun.Message(stun.MessageClass.INDICATION, stun.Method.SEND, bytes(12), (peer, stun.Data(b"hi")))
+    return [*messages, stun.encode_message(say), turn.encode_channel_data(0x4000, b"hello", padded=True), BINDING]
+
+
+@given(data=st.data(), transport=st.sampled_from(list(Transport)))
+def test_whatever_a_client_says(data: st.DataObject, transport: Transport) -> None:
+    asker = Asker(transport)
+    asker.challenge()
+    known = parts(asker)
+    for _ in range(data.draw(st.integers(1, 12))):
+        said = b"".join(data.draw(st.lists(st.sampled_from(known) | st.binary(max_size=40), max_size=4)))
+        cut = data.draw(st.integers(0, len(said)))
+        asker.now += data.draw(st.sampled_from([0.0, 1.0, 400.0]))
+        asker.server.receive(Burst(SERVER, CLIENT, [said[:cut], said[cut:]], transport), asker.now)
+        if data.draw(st.booleans()):
+            relayed = [one.relayed_address for one in asker.server.allocations] or [SERVER]
+            asker.server.receive(Burst(relayed[0], PEER, [said]), asker.now)
+        for event in asker.server.take_events():
+            if isinstance(event, AllocationCreated) and data.draw(st.booleans()):
+                asker.server.relayed_address_taken(event.relayed_address, asker.now)
+        for burst in asker.server.transmit(asker.now, 100):
+            assert burst.remote in (CLIENT, PEER)
+            assert burst.remote == PEER or burst.transport is transport
+        assert len(asker.server.allocations) <= 1
+        assert asker.server.next_timeout() > asker.now

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
+import attrs
 import trio
 
 from xp2p_trio import ice, sdp
 from xp2p_trio.cli.options import configuration
 from xp2p_trio.driver import IceAgent, open_ice_agent
+from xp2p_trio.peer import Configuration, parse_ice_servers
+from xp2p_trio.sansio import Transport
+from xp2p_trio.testing import embedded_turn_server
 
 GREETING = b"Hello P2P!"
 REPEAT_INTERVAL = 0.5
@@ -25,8 +30,9 @@ async def ice_echo(options: argparse.Namespace) -> None:
         ConnectionFailed: there is no path.
     """
     async with (
-        _open(options, ice.Role.CONTROLLING) as a,
-        _open(options, ice.Role.CONTROLLED) as b,
+        _equipped(options) as config,
+        open_ice_agent(config, role=ice.Role.CONTROLLING) as a,
+        open_ice_agent(config, role=ice.Role.CONTROLLED) as b,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(_tell_states, a)
@@ -47,8 +53,15 @@ async def ice_echo(options: argparse.Namespace) -> None:
         nursery.cancel_scope.cancel("the echo is back")
 
 
-def _open(options: argparse.Namespace, role: ice.Role) -> AbstractAsyncContextManager[IceAgent]:
-    return open_ice_agent(configuration(options), role=role)
+@asynccontextmanager
+async def _equipped(options: argparse.Namespace) -> AsyncGenerator[Configuration, None]:
+    """Where relayed candidates are wanted and the options name no TURN server, there is one in this process."""
+    config = configuration(options)
+    if options.candidate_type != "relay" or any(server.scheme != "stun" for server in config.ice_servers):
+        yield config
+        return
+    async with embedded_turn_server(transports=[Transport.UDP]) as service:
+        yield attrs.evolve(config, ice_servers=(*config.ice_servers, *parse_ice_servers(service.urls)))
 
 
 async def _tell_states(agent: IceAgent) -> None:

@@ -36,7 +36,10 @@ def build_parser() -> argparse.ArgumentParser:
     ice_echo = _add_command(commands, "ice-echo", "two ICE agents in this process echo a datagram, without encryption")
     _add_ice_options(ice_echo, stun_server=DEFAULT_STUN_SERVER)
     ice_echo.add_argument(
-        "-f", dest="candidate_type", choices=("host", "srflx", "relay"), help="exchange only candidates of this type"
+        "-f",
+        dest="candidate_type",
+        choices=("host", "srflx", "relay"),
+        help="exchange only candidates of this type; for relay, a TURN server runs in this process unless -s names one",
     )
     return parser
 

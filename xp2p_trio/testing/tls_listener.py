@@ -106,13 +106,11 @@ class TlsServerStream:
 
     def transmit(self, frames: Sequence[bytes]) -> int:
         """Encrypt and send without blocking; see `StreamSocket.transmit`."""
-        for done, frame in enumerate(frames):
-            if not self._flush():
-                return done
-            try:
+        if not self._flush():
+            return 0
+        with contextlib.suppress(ssl.SSLError):  # there is nobody yet, or nobody any more
+            for frame in frames:
                 self._tls.write(frame)
-            except ssl.SSLError:  # there is no peer, or no more
-                return len(frames)
         self._flush()
         return len(frames)
 

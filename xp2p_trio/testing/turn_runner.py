@@ -84,8 +84,12 @@ class TurnRunner:
 
     def close(self) -> None:
         """Release every port and end every stream; the tasks end by that as well."""
-        for closable in (*self._listeners, *self._streams.values(), *self._sockets.values()):
-            closable.close()
+        for listener in self._listeners:
+            listener.close()
+        for stream in self._streams.values():
+            stream.close()
+        for sock in self._sockets.values():
+            sock.close()
         self._sockets.clear()
         self._listeners.clear()
         self._streams.clear()
@@ -127,8 +131,8 @@ class TurnRunner:
     async def _receive_stream(self, path: FiveTuple, stream: StreamSocket) -> None:
         try:
             while data := await stream.receive():
-                if path in self._full:  # an answer would be lost
-                    await self._draining[path].wait()
+                if path in self._full and (drained := self._draining.get(path)) is not None:
+                    await drained.wait()  # or an answer would be lost
                 now = trio.current_time()
                 self._server.receive(Burst(stream.local, stream.remote, [data], stream.transport), now)
                 self._flush(now)
