@@ -33,7 +33,7 @@ MAX_ADDRESSES: Final = 4
 _GRACE: Final = 1.5
 """Seconds after `patience` for what is still to be done then: an allocation is deleted in one."""
 
-_RANK: Final = (Outcome.NOT_ASKED, Outcome.UNREACHABLE, Outcome.REFUSED, Outcome.WORKS)
+_RANK: Final = (Outcome.WORKS, Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.NOT_ASKED)
 _UNIQUE_LOCAL: Final = ipaddress.IPv6Network("fc00::/7")  # RFC 4193
 
 
@@ -172,7 +172,8 @@ class _Examination:
 
     async def _ask_stun(self, number: int, wire: Wire, facts: ServerFacts) -> None:
         facts, sighting = await ask_stun(wire, facts, self._deadline)
-        self._learn(number, facts, sighting)
+        self._facts[number] = min(self._facts[number], facts, key=_merit)
+        self._note(sighting)
         if sighting is not None and not self._is_hairpin_tested and _is_translated(sighting):
             self._is_hairpin_tested = True
             self._hairpin = await hairpins(self._network, wire, sighting, self._deadline)
@@ -190,17 +191,14 @@ class _Examination:
         if credentials is None:
             self._facts[number] = attrs.evolve(silence, outcome=Outcome.NOT_ASKED, address=None, detail=problem)
         elif server.transport.is_stream:
-            facts = await ask_turn_over_stream(self._network, server.host, silence, credentials, self._deadline)
-            self._learn(number, facts, None)
+            self._facts[number] = await ask_turn_over_stream(
+                self._network, server.host, silence, credentials, self._deadline
+            )
         else:
-            self._learn(number, *await ask_turn(wire, silence, credentials, self._deadline))
+            self._facts[number], sighting = await ask_turn(wire, silence, credentials, self._deadline)
+            self._note(sighting)
 
-    def _learn(self, number: int, facts: ServerFacts, sighting: Sighting | None) -> None:
-        """Keep the best of what the addresses of a server come to, and of the best ones the fastest."""
-        known = self._facts[number]
-        gain = _RANK.index(facts.outcome) - _RANK.index(known.outcome)
-        if gain > 0 or (gain == 0 and (facts.round_trip_time or 0.0) < (known.round_trip_time or 0.0)):
-            self._facts[number] = facts
+    def _note(self, sighting: Sighting | None) -> None:
         if sighting is not None:
             self._sightings.append(sighting)
 
@@ -218,6 +216,11 @@ class _Examination:
         if not self._enable_ipv6 and all(is_ipv6(host) for host, _ in addresses):
             return "it has IPv6 addresses only, and IPv6 is off"
         return "no address of this machine leads there"
+
+
+def _merit(facts: ServerFacts) -> tuple[int, float]:
+    """For the best of what the addresses of a server come to, and of the best ones the fastest."""
+    return _RANK.index(facts.outcome), facts.round_trip_time or 0.0
 
 
 def _is_loopback(host: str) -> bool:
