@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from xp2p_trio import ice
-from xp2p_trio.ice.relay import TurnServer
 from xp2p_trio.sansio import Address, Failed
 from xp2p_trio.testing import (
     FULL_CONE,
@@ -17,10 +16,10 @@ from xp2p_trio.testing import (
     NatBehaviour,
     Network,
     StunServer,
+    TurnServer,
     TurnServerConfiguration,
     drive,
 )
-from xp2p_trio.testing import TurnServer as TurnServerLayer
 from xp2p_trio.testing.drive import BurstLayer
 from xp2p_trio.turn import Credentials
 
@@ -36,7 +35,7 @@ def stun(address: Address) -> Ask:
 
 
 def turn(password: str) -> Ask:
-    server = TurnServer(TURN, Credentials("user", password), name="turn:t.example:3478")
+    server = ice.TurnServer(TURN, Credentials("user", password), name="turn:t.example:3478")
     return lambda agent: agent.add_turn_server(server, 0.0)
 
 
@@ -44,7 +43,7 @@ def unresolved(agent: ice.Agent) -> None:
     agent.server_failed("turn:nowhere:3478", "does not resolve", 0.0)
 
 
-def last_words(surroundings: NatBehaviour | None, *asks: Ask, policy: str = "all") -> str:
+def last_words(surroundings: NatBehaviour | None, *asks: Ask, relay_only: bool = False) -> str:
     """What an agent says whose peer never answers."""
     network = Network(seed=1, link=Link(delay=0.02))
     network.host("alice", "192.168.1.2")
@@ -52,16 +51,17 @@ def last_words(surroundings: NatBehaviour | None, *asks: Ask, policy: str = "all
         network.firewall("office", policy=UDP_BLOCKED, inside=["alice"])
     else:
         network.nat("home", "203.0.113.7", behaviour=surroundings, inside=["alice"])
-    relay = TurnServerLayer(TurnServerConfiguration(relay_hosts=(TURN[0],)), network.random_bytes("turn"))
+    relay = TurnServer(TurnServerConfiguration(relay_hosts=(TURN[0],)), network.random_bytes("turn"))
     servers: dict[str, BurstLayer] = {"one": StunServer(), "two": StunServer(error_code=500), "turn": relay}
     for name, (host, _) in zip(servers, (ONE, TWO, TURN), strict=True):
         network.host(name, host)
     servers["three"] = StunServer()
     network.host("three", "198.51.100.4")
     agent = ice.Agent(
-        ice.Configuration(carries="any", policy=policy),  # type: ignore[arg-type]
+        ice.Configuration(carries="any"),
         role=ice.Role.CONTROLLING,
         random_bytes=network.random_bytes("alice"),
+        relay_only=relay_only,
     )
     words: list[str] = []
 
@@ -130,6 +130,6 @@ def test_the_failures_of_servers_are_told_in_short() -> None:
 
 
 def test_relays_only_and_none_works() -> None:
-    assert last_words(FULL_CONE, turn("wrong"), policy="relay").endswith(
+    assert last_words(FULL_CONE, turn("wrong"), relay_only=True).endswith(
         f"No TURN server relays for us, and nothing else may be offered. {WRONG}"
     )

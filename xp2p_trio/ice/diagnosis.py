@@ -84,7 +84,7 @@ def _advise(session: Session, gathering: Gathering, ours: list[Candidate], their
     if session.counters.requests_received:
         return "Their checks reach us and our checks are not answered: something blocks one direction."
     facts = network_facts(session, gathering)
-    if not ours and session.configuration.policy == "relay":
+    if not ours and session.shared.relay_only:
         return " ".join(["No TURN server relays for us, and nothing else may be offered.", *advise(facts)])
     if not ours:
         return "No socket of ours could be bound to an address: check the interfaces."
