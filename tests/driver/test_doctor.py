@@ -26,6 +26,7 @@ from xp2p_trio.testing import (
     UDP_BLOCKED,
     Delivered,
     FirewallPolicy,
+    Host,
     Link,
     NatBehaviour,
     Network,
@@ -261,6 +262,12 @@ async def test_a_server_with_ipv6_alone_is_not_asked_where_that_is_off(autojump_
     assert report.verdict.reach is Reach.OFFLINE
 
 
+async def test_ipv6_that_is_on_and_has_no_address(autojump_clock: trio.testing.MockClock) -> None:
+    async with world(FULL_CONE) as at:
+        report = await at.examine("stun:six", enable_ipv6=True)
+    assert report.facts.servers[0].detail == "no address of this machine leads there"
+
+
 async def test_a_machine_without_a_network(autojump_clock: trio.testing.MockClock) -> None:
     async with world(None) as at:
         at.network.host("patient").remove_ip_address(PUBLIC)
@@ -269,25 +276,57 @@ async def test_a_machine_without_a_network(autojump_clock: trio.testing.MockCloc
     assert report.facts.servers[0].detail == "there is no network"
 
 
+class Altered:
+    """A host, some of whose words are replaced."""
+
+    def __init__(self, host: Host, **words: object) -> None:
+        self._host = host
+        self._words = words
+
+    def __getattr__(self, name: str) -> object:
+        return self._words[name] if name in self._words else getattr(self._host, name)
+
+
 async def test_an_address_that_cannot_be_bound_is_named(autojump_clock: trio.testing.MockClock) -> None:
     async with world(None, PUBLIC, "203.0.113.8") as at:
         host = at.network.host("patient")
         listed = host.interfaces()
         host.remove_ip_address("203.0.113.8")
-
-        @attrs.define
-        class Stale:
-            """The host, with a list of interfaces that was read too early."""
-
-            def interfaces(self) -> object:
-                return listed
-
-            def __getattr__(self, name: str) -> object:
-                return getattr(host, name)
-
-        report = await examine([parse_ice_server(ONE)], network=Stale())  # type: ignore[arg-type]
+        stale = Altered(host, interfaces=lambda: listed)
+        report = await examine([parse_ice_server(ONE)], network=stale)  # type: ignore[arg-type]
     assert [each.ignored for each in report.interfaces] == ["", "Cannot assign requested address: 203.0.113.8 port 0"]
     assert report.verdict.reach is Reach.GOOD
+
+
+async def test_a_resolver_that_is_silent_has_its_time(autojump_clock: trio.testing.MockClock) -> None:
+    async def resolve(host: str, port: int) -> list[Address]:
+        if host == "one":
+            await trio.sleep_forever()
+        return await at.network.host("patient").resolve(host, port)
+
+    async with world(FULL_CONE) as at:
+        slow = Altered(at.network.host("patient"), resolve=resolve)
+        report = await examine([parse_ice_server(url) for url in (ONE, TWO)], network=slow)  # type: ignore[arg-type]
+    assert [server.outcome for server in report.facts.servers] == [Outcome.NOT_ASKED, Outcome.WORKS]
+    assert report.facts.servers[0].detail == "its name did not resolve in 5 s"
+
+
+async def test_a_second_socket_that_cannot_be_bound_leaves_the_hairpin_unknown(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with world(FULL_CONE) as at:
+        host = at.network.host("patient")
+        bound: list[Address] = []
+
+        def bind(address: Address) -> DatagramSocket:
+            if bound:
+                raise OSError("there are no more")
+            bound.append(address)
+            return host.bind(address)
+
+        report = await examine([parse_ice_server(ONE)], network=Altered(host, bind=bind))  # type: ignore[arg-type]
+    assert report.facts.hairpin is None
+    assert report.facts.udp is True
 
 
 async def test_a_turn_server_without_credentials_is_not_asked(autojump_clock: trio.testing.MockClock) -> None:
@@ -324,6 +363,19 @@ async def test_the_allocation_is_released_also_when_cancelled(autojump_clock: tr
         assert len(at.turn.allocations) == 1
         await trio.sleep(0.1)
         assert at.turn.allocations == []
+
+
+async def test_one_server_under_two_urls_is_asked_twice(autojump_clock: trio.testing.MockClock) -> None:
+    async with world(FULL_CONE) as at:
+        report = await at.examine(TURN, f"{TURN}:3478")
+    assert [server.outcome for server in report.facts.servers] == [Outcome.WORKS] * 2
+
+
+async def test_addresses_that_cannot_be_used_do_not_hide_one_that_can(autojump_clock: trio.testing.MockClock) -> None:
+    async with world(FULL_CONE) as at:
+        at.network.host("many", *(f"2001:db8:2::{number}" for number in range(1, 9)), "198.51.100.9")
+        report = await at.examine("stun:many")
+    assert report.facts.servers[0].address == ("198.51.100.9", 3478)
 
 
 async def test_a_redirect_is_followed(autojump_clock: trio.testing.MockClock) -> None:

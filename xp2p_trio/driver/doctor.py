@@ -8,6 +8,7 @@ anywhere but to the given servers, and to our own addresses as these servers tel
 from __future__ import annotations
 
 import ipaddress
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final, final
 
@@ -99,6 +100,7 @@ class _Examination:
         self._hosts: dict[str, str] = {}
         """Why an address that could take part does not; empty if it does."""
         self._wires: list[Wire] = []
+        self._allocating: defaultdict[Address | None, trio.Lock] = defaultdict(trio.Lock)
         self._facts: dict[int, ServerFacts] = {}
         self._sightings: list[Sighting] = []
         self._hairpin: bool | None = None
@@ -156,7 +158,8 @@ class _Examination:
             return
         if scope.cancelled_caught:
             return
-        paths = [(wire, address) for address in addresses[:MAX_ADDRESSES] for wire in self._wires_to(address)]
+        usable = [address for address in addresses if any(self._wires_to(address))][:MAX_ADDRESSES]
+        paths = [(wire, address) for address in usable for wire in self._wires_to(address)]
         if not paths:
             self._facts[number] = attrs.evolve(facts, detail=self._why_no_path(addresses))
             return
@@ -195,7 +198,9 @@ class _Examination:
                 self._network, server.host, silence, credentials, self._deadline
             )
         else:
-            self._facts[number], sighting = await ask_turn(wire, silence, credentials, self._deadline)
+            # Of one socket a server holds one allocation (RFC 8656 section 7.2).
+            async with self._allocating[silence.address]:
+                self._facts[number], sighting = await ask_turn(wire, silence, credentials, self._deadline)
             self._note(sighting)
 
     def _note(self, sighting: Sighting | None) -> None:
