@@ -14,7 +14,7 @@ from xp2p_trio.driver.network import Network, StreamSocket
 from xp2p_trio.driver.wire import Wire, converse
 from xp2p_trio.errors import DecodeError, Reason
 from xp2p_trio.ice import Outcome, ServerFacts, Sighting
-from xp2p_trio.sansio import Address, Burst, Failed, Scope, canonical_address, host_scopes
+from xp2p_trio.sansio import Address, Burst, Failed, Scope, canonical_address, host_scopes, is_ipv6
 
 HAIRPIN_WAIT: Final = 1.0
 """Seconds that a datagram has to come back from our own NAT."""
@@ -137,7 +137,9 @@ class _Asking:
             credentials,
             random_bytes=os.urandom,
             configuration=turn.Configuration(
-                transport=silence.transport, allocation_timeout=max(deadline - now, _SHORTEST)
+                transport=silence.transport,
+                address_family=turn.AddressFamily.IPV6 if is_ipv6(silence.address[0]) else turn.AddressFamily.IPV4,
+                allocation_timeout=max(deadline - now, _SHORTEST),
             ),
         )
         self.allocation.start(now)
