@@ -19,7 +19,7 @@ from xp2p_trio import ice
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.network import Interface, Network
 from xp2p_trio.driver.probes import ask_stun, ask_turn, ask_turn_over_stream, hairpins, words_of
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 from xp2p_trio.driver.wire import Wire
 from xp2p_trio.ice import NetworkFacts, Outcome, ServerFacts, Sighting, Verdict
 from xp2p_trio.peer import IceServer

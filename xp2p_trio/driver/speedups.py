@@ -9,7 +9,7 @@ import attrs
 import google_crc32c
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from xp2p_trio.driver.udp import SystemNetwork
+from xp2p_trio.driver.system_network import SystemNetwork
 
 RECORD_SIZE: Final = 1200
 """Bytes, about those of a full datagram."""
