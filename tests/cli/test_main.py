@@ -16,7 +16,7 @@ from xp2p_trio.cli.outcome import DemoFailed, ExitCode, judge
 from xp2p_trio.driver import ConnectionFailed
 from xp2p_trio.errors import Failure, InvalidArgument, Reason
 
-COMMANDS = ("demo", "pc-echo", "ice-echo")
+COMMANDS = ("demo", "doctor", "pc-echo", "ice-echo")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

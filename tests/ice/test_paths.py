@@ -186,7 +186,8 @@ def test_the_diagnosis_names_servers_and_kinds() -> None:
     assert failed.failure.detail == (
         "no path worked: 2 pairs tried, 2 had no answer. We offered 1 host candidate and no server-reflexive one "
         "(stun:198.51.100.3:3478 did not answer in 5 s); they offered 2 relay candidates, besides 1 mDNS name that was "
-        "not resolved and 1 that cannot be used. UDP looks blocked, or the peer is gone."
+        "not resolved and 1 that cannot be used. UDP looks blocked, or the peer is gone. If UDP is blocked here, add a "
+        "turns: server, or a turn: server with ?transport=tcp."
     )
 
 

@@ -6,17 +6,23 @@ import argparse
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 import trio
 
 from xp2p_trio.cli.demo import demo
+from xp2p_trio.cli.doctor import doctor
 from xp2p_trio.cli.ice_echo import ice_echo
 from xp2p_trio.cli.options import build_parser
 from xp2p_trio.cli.outcome import ExitCode, judge
 from xp2p_trio.cli.pc_echo import pc_echo
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], Awaitable[None]]] = {
+Command: TypeAlias = Callable[[argparse.Namespace], Awaitable[ExitCode | None]]
+"""Runs with the options; None is `ExitCode.OK`."""
+
+COMMANDS: dict[str, Command] = {
     "demo": demo,
+    "doctor": doctor,
     "pc-echo": pc_echo,
     "ice-echo": ice_echo,
 }
@@ -40,14 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
     )
     try:
-        trio.run(_run, COMMANDS[options.command], options)
+        return trio.run(_run, COMMANDS[options.command], options)
     except BaseException as error:  # noqa: BLE001, ASYNC103 - judge raises what it does not know
         code, message = judge(error)
         print(f"xp2p-trio {options.command}: {message}", file=sys.stderr)
         return code  # noqa: ASYNC104 - the process ends here
-    return ExitCode.OK
 
 
-async def _run(command: Callable[[argparse.Namespace], Awaitable[None]], options: argparse.Namespace) -> None:
+async def _run(command: Command, options: argparse.Namespace) -> ExitCode:
     with trio.fail_after(options.timeout):
-        await command(options)
+        return await command(options) or ExitCode.OK

@@ -41,6 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("host", "srflx", "relay"),
         help="exchange only candidates of this type; for relay, a TURN server runs in this process unless -s names one",
     )
+
+    _add_doctor(commands)
     return parser
 
 
@@ -60,7 +62,17 @@ def _add_command(
     return parser
 
 
-def _add_ice_options(parser: argparse.ArgumentParser, *, stun_server: str) -> None:
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = _add_command(commands, "doctor", "what this network lets peers reach, why, and what to do about it")
+    doctor.epilog = (
+        "exit codes: 0 peers beyond this network are in reach, or no server was asked (verdict good, limited or "
+        "relay-only), 1 not done in time, 2 wrong usage, 3 no way out was found (verdict offline)"
+    )
+    doctor.add_argument("--json", action="store_true", help="the report as JSON, its verdict in one word")
+    _add_ice_options(doctor, stun_server=DEFAULT_STUN_SERVER, silence="takes 5 s")
+
+
+def _add_ice_options(parser: argparse.ArgumentParser, *, stun_server: str, silence: str = "delays nothing") -> None:
     parser.add_argument(
         "-s",
         dest="ice_servers",
@@ -69,7 +81,7 @@ def _add_ice_options(parser: argparse.ArgumentParser, *, stun_server: str) -> No
         default=stun_server,
         metavar="HOST:PORT",
         help="STUN server, or the URL of a STUN or TURN server (turn:user:password@host?transport=tcp); again for "
-        f'more, "" for none (default {stun_server or "none"}). One that does not answer delays nothing',
+        f'more, "" for none (default {stun_server or "none"}). One that does not answer {silence}',
     )
     parser.add_argument("-6", dest="enable_ipv6", action="store_true", help="use IPv6 addresses as well")
 

@@ -20,11 +20,13 @@ from xp2p_trio.ice.events import (
     StreamRequestWithdrawn,
     TurnCredentialsRequested,
 )
+from xp2p_trio.ice.facts import NatMapping, NetworkFacts, Outcome, ServerFacts, Sighting
 from xp2p_trio.ice.pair import CandidatePair, PairReport, PairState, pair_priority
 from xp2p_trio.ice.relay import TurnServer
 from xp2p_trio.ice.session import draw_credentials
 from xp2p_trio.ice.state import TRANSITIONS, Input, Role, State
 from xp2p_trio.ice.statistics import Statistics
+from xp2p_trio.ice.verdict import Reach, Verdict, explain
 from xp2p_trio.sdp import Candidate, CandidateType, decode_candidate, encode_candidate
 
 __all__ = [
@@ -43,13 +45,19 @@ __all__ = [
     "Input",
     "NamePublished",
     "NameRequested",
+    "NatMapping",
+    "NetworkFacts",
+    "Outcome",
     "PairReport",
     "PairSelected",
     "PairState",
     "PathLost",
     "PathRecovered",
+    "Reach",
     "Role",
+    "ServerFacts",
     "ServerFailed",
+    "Sighting",
     "State",
     "StateChanged",
     "Statistics",
@@ -58,9 +66,11 @@ __all__ = [
     "StreamRequested",
     "TurnCredentialsRequested",
     "TurnServer",
+    "Verdict",
     "candidate_priority",
     "decode_candidate",
     "draw_credentials",
     "encode_candidate",
+    "explain",
     "pair_priority",
 ]

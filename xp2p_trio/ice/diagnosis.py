@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
+from xp2p_trio.ice.facts import NetworkFacts, Outcome, ServerFacts, Sighting
 from xp2p_trio.ice.gathering import Gathering
 from xp2p_trio.ice.pair import Pair
+from xp2p_trio.ice.relay import server_name
 from xp2p_trio.ice.session import Session
+from xp2p_trio.ice.verdict import advise, explain_silence
+from xp2p_trio.sansio import Transport
 from xp2p_trio.sdp import Candidate, CandidateType
 
 _KINDS = {
@@ -24,7 +29,7 @@ def explain_no_path(session: Session, gathering: Gathering) -> str:
     sentences = [
         _tried(session) + ".",
         f"We offered {_offered(ours)}{_servers(gathering)}; they offered {_offered(theirs)}{_unusable(session)}.",
-        _advise(session, ours, theirs),
+        _advise(session, gathering, ours, theirs),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -55,7 +60,10 @@ def _servers(gathering: Gathering) -> str:
         return " (no STUN server was configured)"
     if not servers.failures:
         return ""
-    said = "; ".join(f"{failure.name} {failure.detail}" for failure in servers.failures.values())
+    said = "; ".join(
+        f"{failure.name} {f'answered {failure.code}' if failure.code else failure.detail}"
+        for failure in servers.failures.values()
+    )
     return f" ({said})" if gathering.answered else f" and no server-reflexive one ({said})"
 
 
@@ -70,18 +78,59 @@ def _unusable(session: Session) -> str:
     return f", besides {' and '.join(parts)}" if parts else ""
 
 
-def _advise(session: Session, ours: list[Candidate], theirs: list[Candidate]) -> str:
+def _advise(session: Session, gathering: Gathering, ours: list[Candidate], theirs: list[Candidate]) -> str:
     if session.counters.stun_unauthenticated and not session.counters.requests_received:
         return "Checks came in with wrong credentials: is the description that of this session?"
     if session.counters.requests_received:
         return "Their checks reach us and our checks are not answered: something blocks one direction."
+    facts = network_facts(session, gathering)
+    if not ours and session.shared.relay_only:
+        return " ".join(["No TURN server relays for us, and nothing else may be offered.", *advise(facts)])
     if not ours:
         return "No socket of ours could be bound to an address: check the interfaces."
     if not theirs:
         return "Did their candidates reach add_remote_candidate?"
-    if any(candidate.type is CandidateType.RELAYED for candidate in ours + theirs):
-        return "UDP looks blocked, or the peer is gone."
-    return "UDP looks blocked, or both sides are behind a NAT that needs a relay (TURN)."
+    is_relayed = any(candidate.type is CandidateType.RELAYED for candidate in ours + theirs)
+    return explain_silence(facts, is_relayed=is_relayed)
+
+
+def network_facts(session: Session, gathering: Gathering) -> NetworkFacts:
+    """What a session knows of its network."""
+    return NetworkFacts(
+        hosts=tuple(base[0] for base in session.bases if base not in session.shared.relays),
+        sightings=tuple(
+            Sighting(local=local, server=server, mapped=mapped) for (local, server), mapped in gathering.mapped.items()
+        ),
+        servers=tuple(_server_facts(session, gathering)),
+    )
+
+
+def _server_facts(session: Session, gathering: Gathering) -> Iterator[ServerFacts]:
+    """Of each server by its name, once it has answered or failed."""
+    stun, turn = gathering.servers.stun, {server_name(server): server for server in gathering.servers.turn}
+    working = {stun[server] for server in gathering.answered if server in stun}
+    working |= {server_name(relay.server) for relay in session.shared.relays.ready}
+    refused = {stun[server] for server in gathering.refused}
+    for name in dict.fromkeys((*stun.values(), *turn, *gathering.servers.failures)):
+        transport = turn[name].transport if name in turn else Transport.UDP
+        failure = gathering.servers.failures.get(name)
+        if name in working:
+            yield ServerFacts(name=name, outcome=Outcome.WORKS, transport=transport)
+        elif failure is not None:
+            if failure.code or name in refused:
+                outcome = Outcome.REFUSED
+            else:
+                outcome = Outcome.UNREACHABLE if name in turn or name in stun.values() else Outcome.NOT_ASKED
+            # With a code, the detail says in other words what the advice is to say.
+            detail = "" if failure.code else failure.detail
+            yield ServerFacts(
+                name=name,
+                outcome=outcome,
+                transport=transport,
+                code=failure.code,
+                realm=failure.realm,
+                detail=detail,
+            )
 
 
 def explain_consent(selected: Pair | None) -> str:

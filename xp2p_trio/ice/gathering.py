@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
+from xp2p_trio.errors import Reason
 from xp2p_trio.ice.configuration import MIN_PACING
 from xp2p_trio.ice.events import GatheringCompleted, ServerFailed
 from xp2p_trio.ice.local_candidates import add_relayed_candidate, add_server_reflexive_candidate
@@ -44,7 +45,8 @@ class Gathering:
 
     Attributes:
         servers: what is known of them.
-        answered: the STUN servers that have answered.
+        mapped: our addresses as servers see them, by socket and server.
+        refused: the STUN servers that answered with an error.
         is_ended: whether no more sockets and servers will be added.
     """
 
@@ -57,8 +59,14 @@ class Gathering:
         self._waiting: deque[_Start] = deque()
         self._deadline = -math.inf
         self._next_query_at = -math.inf
-        self.answered: set[Address] = set()
+        self.mapped: dict[tuple[Address, Address], Address] = {}
+        self.refused: set[Address] = set()
         self.is_ended = False
+
+    @property
+    def answered(self) -> set[Address]:
+        """The servers that have told an address."""
+        return {server for _, server in self.mapped}
 
     def start(self) -> None:
         """Ask, from what is there already, what is known already; after a restart that may be all."""
@@ -116,6 +124,7 @@ class Gathering:
         self._forget(relay)
         self.servers.failures.pop(server_name(relay.server), None)
         if relay.base in self._sockets and not relay.server.transport.is_stream:
+            self.mapped[relay.base, relay.server.address] = news.mapped_address
             self._reflexive(relay.base, news.mapped_address, relay.server.address)
         add_relayed_candidate(self._session, relay)
 
@@ -226,10 +235,12 @@ class Gathering:
         for event in client.take_events():
             match event:
                 case MappedAddressFound(address):
-                    self.answered.add(client.server)
+                    self.mapped[client.local, client.server] = address
                     self.servers.failures.pop(self.servers.stun[client.server], None)
                     self._reflexive(client.local, address, client.server)
                 case Failed(failure):
+                    if failure.reason is Reason.PROTOCOL_VIOLATION:
+                        self.refused.add(client.server)
                     self._clients.pop((client.local, client.server, Transport.UDP), None)
                     self._unanswered(client.server, failure.detail)
                 case _:

@@ -14,6 +14,7 @@ from xp2p_trio.turn.configuration import (
     Configuration,
     Credentials,
 )
+from xp2p_trio.turn.diagnosis import REMEDIES
 from xp2p_trio.turn.events import (
     Allocated,
     AllocationRefused,
@@ -44,6 +45,7 @@ __all__ = [
     "MAX_PERMISSIONS",
     "MAX_QUEUED_DATAGRAMS",
     "PERMISSION_LIFETIME",
+    "REMEDIES",
     "TRANSITIONS",
     "AddressFamily",
     "Allocated",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from xp2p_trio.errors import Reason
 from xp2p_trio.sansio import Address, Transport
 from xp2p_trio.turn.requests import Refused, Unanswered
 
 _MAX_PHRASE = 100
 
-_REMEDIES = {
+REMEDIES: Final = {
     300: "use the server that it names",
     401: "check the username and the password; a temporary one may have run out",
     403: "the server does not allow this; ask whoever runs it",
@@ -19,7 +21,7 @@ _REMEDIES = {
     486: "wait a minute, or raise the quota of this user",
     508: "wait a minute, or use another server",
 }
-"""By error code (RFC 8656 section 19, RFC 8489 section 14.8)."""
+"""What to do, by error code (RFC 8656 section 19, RFC 8489 section 14.8)."""
 
 
 def name_of(server: Address, transport: Transport) -> str:
@@ -35,7 +37,7 @@ def phrase(text: str) -> str:
 def of_refusal(server: Address, transport: Transport, refused: Refused, note: str = "") -> tuple[Reason, str]:
     """The reason and the sentence of an error response."""
     realm = f" for the realm {phrase(refused.realm)}" if refused.realm else ""
-    remedy = note or _REMEDIES.get(refused.code, "")
+    remedy = note or REMEDIES.get(refused.code, "")
     detail = (
         f"{name_of(server, transport)} answered {refused.request.method.name} with {refused.code} "
         f"{phrase(refused.reason)}{realm}" + (f"; {remedy}" if remedy else "")
