@@ -81,9 +81,10 @@ def test_a_forged_source_gets_few_answers(request_: bytes) -> None:
 
 def test_no_answer_is_more_than_one_datagram_and_it_says_no_more_than_it_must() -> None:
     asker = Asker()
-    asker.server.receive(Burst(SERVER, CLIENT, [ALLOCATE]), 0.0)
-    (challenge,) = sent(asker)
-    assert stun.decode_message(challenge).get(stun.Software) is None
+    for request in (ALLOCATE, BINDING):
+        asker.server.receive(Burst(SERVER, CLIENT, [request]), 0.0)
+        (answer,) = sent(asker)
+        assert stun.decode_message(answer).get(stun.Software) is None
     for nothing in (b"", b"\x40\x00\x00\x04data", BINDING[:19], ALLOCATE[:4] + bytes(16)):
         asker.server.receive(Burst(SERVER, CLIENT, [nothing]), 0.0)
     assert sent(asker) == []

@@ -13,7 +13,6 @@ from xp2p_trio.stun import (
     Message,
     MessageClass,
     Method,
-    Software,
     UnknownAttributes,
     XorMappedAddress,
     decode_message,
@@ -24,16 +23,12 @@ MAX_QUEUED_BURSTS = 4096
 """Answers that wait to be pulled; what does not fit is dropped, and UDP forgives it."""
 
 
-def answer_binding(request: Message, source: Address, software: str = "") -> bytes:
+def answer_binding(request: Message, source: Address) -> bytes:
     """The response to a Binding request from `source`."""
     if unknown := request.unknown_required:  # RFC 8489 section 6.3.1
         return encode_error(request, 420, "Unknown Attribute", UnknownAttributes(unknown))
-    attributes: list[Attribute] = [XorMappedAddress(source)]
-    if software:
-        attributes.append(Software(software))
-    return encode_message(
-        Message(MessageClass.SUCCESS_RESPONSE, request.method, request.transaction_id, tuple(attributes))
-    )
+    attributes = (XorMappedAddress(source),)
+    return encode_message(Message(MessageClass.SUCCESS_RESPONSE, request.method, request.transaction_id, attributes))
 
 
 def encode_error(request: Message, code: int, reason: str, *extra: Attribute) -> bytes:

@@ -39,11 +39,11 @@ class TurnServerConfiguration:
         max_channels: of one allocation (508).
         max_streams: of clients; one more is dropped.
         stream_timeout: how long a stream without an allocation may be silent.
-        challenge_rate: answers a second, over UDP, to what one host asks without proving who it is.
+        challenge_rate: answers a second, over UDP, to what one host asks without proving who it is; they are larger.
         allows_loopback: whether peers may be on the server's own machine, where relay_hosts are elsewhere.
         refuses_peer: more hosts that are never relayed to (403).
         alternate_server: where every Allocate is redirected to (300), None for nowhere.
-        software: the SOFTWARE attribute.
+        software: the SOFTWARE attribute, for those who have proved who they are.
     """
 
     relay_hosts: tuple[str, ...] = attrs.field(converter=_hosts)

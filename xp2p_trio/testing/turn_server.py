@@ -187,7 +187,7 @@ class TurnServer:
             self.requests_received[message.method] = self.requests_received.get(message.method, 0) + 1
             if message.method == Method.BINDING:
                 if self._may_answer(path):
-                    self._put(path, answer_binding(message, path.client, self._configuration.software))
+                    self._put(path, answer_binding(message, path.client))
             elif self._requests.knows(message.method):
                 self._request(path, message)
 
