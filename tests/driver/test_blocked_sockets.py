@@ -4,26 +4,21 @@ import pytest
 import trio
 import trio.testing
 
+from tests.driver.wrapped import WrappedNetwork
 from xp2p_trio import Configuration, ConnectionState, connect, signaling_pair
 from xp2p_trio.testing import Link, Network
 
 
-class KeptNetwork:
+class KeptNetwork(WrappedNetwork):
     """A host whose sockets the test can hold."""
 
     def __init__(self, host):
-        self._host = host
+        super().__init__(host)
         self.sockets = []
-
-    def interfaces(self):
-        return self._host.interfaces()
 
     def bind(self, address):
         self.sockets.append(self._host.bind(address))
         return self.sockets[-1]
-
-    async def resolve(self, host, port):
-        return await self._host.resolve(host, port)
 
 
 @pytest.fixture

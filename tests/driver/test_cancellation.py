@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.driver.wrapped import WrappedNetwork
 from xp2p_trio import Configuration, ConnectionState, connect, open_peer_connection, signaling_pair
 from xp2p_trio.driver import DatagramSocket
 from xp2p_trio.sansio import Address
@@ -15,23 +16,17 @@ from xp2p_trio.testing import Link, Network
 LINK = Link(delay=0.01)
 
 
-class WatchedNetwork:
+class WatchedNetwork(WrappedNetwork):
     """A host whose sockets can be counted."""
 
     def __init__(self, host):
-        self._host = host
+        super().__init__(host)
         self.sockets: list[tuple[DatagramSocket, Address]] = []
-
-    def interfaces(self):
-        return self._host.interfaces()
 
     def bind(self, address):
         socket = self._host.bind(address)
         self.sockets.append((socket, socket.address))
         return socket
-
-    async def resolve(self, host, port):
-        return await self._host.resolve(host, port)
 
     def assert_all_closed(self):
         for _socket, address in self.sockets:

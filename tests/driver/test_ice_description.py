@@ -49,7 +49,7 @@ def test_the_text_is_what_rfc_8839_describes() -> None:
         "c=IN IP4 0.0.0.0",
         "a=ice-ufrag:ufrag",
         "a=ice-pwd:" + "p" * 22,
-        "a=ice-options:trickle ice2",
+        "a=ice-options:trickle ice2 renomination",
         "a=candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host",
         "a=end-of-candidates",
     ]

@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from tests.driver.wrapped import WrappedNetwork
 from xp2p_trio import RemoteClosed, connect, signaling_pair
 from xp2p_trio.testing import Link, Network
 
@@ -41,21 +42,15 @@ class Countdown:
                 signal.raise_signal(signal.SIGINT)
 
 
-class InterruptingNetwork:
+class InterruptingNetwork(WrappedNetwork):
     """A host during whose n-th call the user presses Control-C."""
 
     def __init__(self, host, countdown):
-        self._host = host
+        super().__init__(host)
         self._countdown = countdown
-
-    def interfaces(self):
-        return self._host.interfaces()
 
     def bind(self, address):
         return InterruptingSocket(self._host.bind(address), self._countdown)
-
-    async def resolve(self, host, port):
-        return await self._host.resolve(host, port)
 
 
 @pytest.mark.parametrize("call", ["receive", "transmit"])

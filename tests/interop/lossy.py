@@ -34,6 +34,9 @@ class LossyNetwork:
     async def resolve(self, host: str, port: int) -> list[Address]:
         return await self._system.resolve(host, port)
 
+    async def wait_interfaces_changed(self) -> None:
+        await self._system.wait_interfaces_changed()
+
     def surviving(self, datagrams: Sequence[bytes]) -> list[bytes]:
         """What is left of a burst."""
         left = [datagram for datagram in datagrams if self._random.random() >= self.loss]

@@ -79,6 +79,17 @@ class Supply:
         )
         self._renewing: set[str] = set()
 
+    def check(self) -> None:
+        """See that the address that was chosen can be bound, so that a wrong one is told before anything has begun.
+
+        Raises:
+            OSError: it cannot.
+        """
+        if self._configuration.bind_address is not None:
+            bind_in_range(
+                self._engine.network.bind, self._configuration.bind_address, self._configuration.port_range
+            ).close()
+
     def start(self, background: Background) -> None:
         """Be ready to answer, with the help of background tasks."""
         self._background = background
@@ -93,7 +104,10 @@ class Supply:
         match event:
             case ice.AddressesRequested():
                 self.bind_addresses()
-                self._start_soon(self._provide_servers)
+                if self._servers:
+                    self._start_soon(self._provide_servers)
+                else:  # so that a description has every candidate at once
+                    self._core.end_of_local_addresses(trio.current_time())
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
                 host = local_host or self._configuration.bind_address
                 self._engine.connect_stream(number, host, remote, transport, server_name)

@@ -71,15 +71,13 @@ class Hub:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Drive the core while the block runs; then end it, in bounded time."""
-        configuration = self.core.configuration
-        if configuration.bind_address is not None:  # a wrong address is told here, not in the middle of a negotiation
-            self.engine.network.bind((configuration.bind_address, 0)).close()
+        self._supply.check()
         try:
             async with hidden_nursery(close=self.close, abort=self.abort) as background:
                 self._background = background
                 self.engine.start(background)
                 self._supply.start(background)
-                if configuration.bind_address is None:
+                if self.core.configuration.bind_address is None:
                     background.start_soon(self._supply.watch_interfaces, self._network_changed)
                 yield
         finally:

@@ -61,9 +61,11 @@ async def open_ice_agent(
     Raises:
         TypeError: an override is no field of the configuration.
         InvalidArgument: a value is out of range.
+        OSError: `bind_address` is no address of this machine.
     """
     configuration = attrs.evolve(configuration or Configuration(), **overrides)  # type: ignore[arg-type]
     agent = IceAgent(configuration, role, network or SystemNetwork())
+    agent.check()
     async with hidden_nursery(close=agent.aclose, abort=agent.abort) as background:
         agent.start(background)
         yield agent
@@ -105,6 +107,14 @@ class IceAgent:
 
     def __repr__(self) -> str:
         return f"<IceAgent {self._core.role.name.lower()} {self.state.value.name.lower()}>"
+
+    def check(self) -> None:
+        """See that the configuration can work here; for `open_ice_agent` alone.
+
+        Raises:
+            OSError: the address to bind is not ours.
+        """
+        self._supply.check()
 
     def start(self, background: Background) -> None:
         """Begin to drive the core; for `open_ice_agent` alone."""
