@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid  # noqa: TID251 - the form of names alone
 from typing import Final, final
 
 import attrs
 
 from xp2p_trio.ice.events import Event, NamePublished
+from xp2p_trio.mdns import random_name
 from xp2p_trio.sansio import RandomBytes, is_ipv6
 from xp2p_trio.sdp import Candidate, CandidateType
 
@@ -39,6 +39,6 @@ class Concealment:
     def _name(self, host: str) -> str:
         name = self._names.get(host)
         if name is None:
-            name = self._names[host] = f"{uuid.UUID(bytes=self._random_bytes(16), version=4)}.local"
+            name = self._names[host] = random_name(self._random_bytes)
             self._events.append(NamePublished(name, host))
         return name
