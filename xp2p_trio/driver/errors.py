@@ -33,6 +33,10 @@ class RemoteClosed(ConnectionFailed):
     """The peer ended the connection."""
 
 
+class ServerFull(Error):
+    """A server has as many peers as it takes; it may have room later."""
+
+
 REMOTE_CLOSED = Failure("peer", Reason.CLOSED_BY_PEER, "the peer closed the connection; open a new one to go on")
 
 _CLASSES: dict[Reason, type[ConnectionFailed]] = {

@@ -78,6 +78,7 @@ class Supply:
             enable_ipv6=configuration.enable_ipv6,
         )
         self._renewing: set[str] = set()
+        self._is_asked = False
 
     def check(self) -> None:
         """See that the address that was chosen can be bound, so that a wrong one is told before anything has begun.
@@ -103,6 +104,7 @@ class Supply:
         """Do what the core asks for, if the event is a request."""
         match event:
             case ice.AddressesRequested():
+                self._is_asked = True
                 self.bind_addresses()
                 if self._servers:
                     self._start_soon(self._provide_servers)
@@ -130,7 +132,9 @@ class Supply:
         """Follow the machine from network to network; `changed` is called when its addresses have changed."""
         while True:
             await self._engine.network.wait_interfaces_changed()
-            if self._bound and self.bind_addresses():
+            if not self._is_asked:
+                self._engine.network.interfaces()  # seen; what there will be is bound when the core asks for it
+            elif self.bind_addresses():
                 changed()
                 self._engine.flush()
 

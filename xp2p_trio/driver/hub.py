@@ -15,7 +15,7 @@ from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.errors import REMOTE_CLOSED, connection_failed
 from xp2p_trio.driver.feed import Feed
 from xp2p_trio.driver.gathering import Supply
-from xp2p_trio.driver.network import Network
+from xp2p_trio.driver.network import Network, announce
 from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.errors import Failure, InvalidArgument
@@ -105,6 +105,7 @@ class Hub:
 
     def describe(self, applied: SessionDescription) -> SessionDescription:
         """Tell the peer of a description that was just applied, with the candidates that gathering gives at once."""
+        announce(self.engine.network, self.core.agent.local_username_fragment)
         self._is_describing = True
         self.flush()
         self._is_describing = False

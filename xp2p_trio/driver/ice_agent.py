@@ -26,7 +26,7 @@ from xp2p_trio.driver.errors import connection_failed
 from xp2p_trio.driver.feed import Feed
 from xp2p_trio.driver.gathering import Supply
 from xp2p_trio.driver.ice_description import IceDescription, decode_ice_description, encode_ice_description
-from xp2p_trio.driver.network import Network
+from xp2p_trio.driver.network import Network, announce
 from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.state import StateValue
 from xp2p_trio.driver.system_network import SystemNetwork
@@ -301,6 +301,7 @@ class IceAgent:
         self._check_alive()
         self.gather()
         core = self._core
+        announce(self._engine.network, core.local_username_fragment)
         description = IceDescription(
             core.local_username_fragment,
             core.local_password,

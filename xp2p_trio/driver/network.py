@@ -8,7 +8,7 @@ a network of `xp2p_trio.testing` answers with links, NATs and a virtual clock. A
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -200,3 +200,21 @@ class Network(Protocol):
 
     async def wait_interfaces_changed(self) -> None:
         """Wait until `interfaces` may answer something else."""
+
+
+@runtime_checkable
+class SharedNetwork(Network, Protocol):
+    """A network whose UDP sockets other connections use as well: what comes in is told apart by ICE's fragments."""
+
+    def add_username_fragment(self, username_fragment: str) -> None:
+        """Take what names this fragment as well: another generation of the same connection (RFC 8445 section 9).
+
+        Raises:
+            InvalidArgument: it is no username fragment, or that of another connection.
+        """
+
+
+def announce(network: Network, username_fragment: str) -> None:
+    """A description with this fragment is about to reach the peer; whoever shares sockets must know whose it is."""
+    if isinstance(network, SharedNetwork):
+        network.add_username_fragment(username_fragment)

@@ -3,6 +3,7 @@
 from xp2p_trio.ice.agent import Agent
 from xp2p_trio.ice.candidates import candidate_priority
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY, CONSENT_INTERVAL, Configuration
+from xp2p_trio.ice.demultiplexing import Demultiplexer, DemultiplexerStatistics, UnknownPeer
 from xp2p_trio.ice.events import (
     AddressesRequested,
     CandidateFound,
@@ -40,6 +41,8 @@ __all__ = [
     "CandidatePair",
     "CandidateType",
     "Configuration",
+    "Demultiplexer",
+    "DemultiplexerStatistics",
     "Event",
     "GatheringCompleted",
     "Input",
@@ -66,6 +69,7 @@ __all__ = [
     "StreamRequested",
     "TurnCredentialsRequested",
     "TurnServer",
+    "UnknownPeer",
     "Verdict",
     "candidate_priority",
     "decode_candidate",

@@ -10,6 +10,7 @@ from xp2p_trio.peer.descriptions import (
     decode_signal,
     encode_signal,
 )
+from xp2p_trio.peer.direct import DIRECT_PREFIX, DirectPeer, accept_direct, direct_answer, direct_offer
 from xp2p_trio.peer.events import (
     ConnectionStateChanged,
     Event,
@@ -26,12 +27,14 @@ from xp2p_trio.peer.state import ConnectionState, GatheringState
 from xp2p_trio.peer.statistics import Statistics
 
 __all__ = [
+    "DIRECT_PREFIX",
     "EVERY_INTERFACE",
     "Configuration",
     "Connection",
     "ConnectionState",
     "ConnectionStateChanged",
     "DescriptionType",
+    "DirectPeer",
     "Event",
     "GatheringState",
     "GatheringStateChanged",
@@ -47,7 +50,10 @@ __all__ = [
     "SignalingState",
     "SignalingStateChanged",
     "Statistics",
+    "accept_direct",
     "decode_signal",
+    "direct_answer",
+    "direct_offer",
     "encode_signal",
     "parse_ice_server",
     "parse_ice_servers",

@@ -50,7 +50,7 @@ class Host:
         self._home = network.realm(None)
         self._realms: dict[str, Realm] = {}
         self._next_port = _FIRST_EPHEMERAL_PORT
-        self._told: Sequence[str] = ()
+        self._told: Sequence[str] | None = None
 
     def __repr__(self) -> str:
         return f"<Host {self.name!r} {', '.join(self._realms)}>"
@@ -226,4 +226,5 @@ class Host:
         """Wait until this host has other addresses than `interfaces` last told."""
         from xp2p_trio.testing.sockets import courier_of
 
-        await courier_of(self.network).wait_addresses_other_than(self, self._told)
+        known = self.ip_addresses if self._told is None else self._told
+        await courier_of(self.network).wait_addresses_other_than(self, known)
