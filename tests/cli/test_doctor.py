@@ -31,7 +31,7 @@ PUBLIC: Address = ("203.0.113.7", 50000)
 ONE: Address = ("198.51.100.1", 3478)
 TWO: Address = ("198.51.100.2", 3478)
 
-ETH0 = InterfaceReport(interface=Interface("eth0", LOCAL[0]))
+ETH0 = InterfaceReport(interface=Interface("eth0", LOCAL[0], prefix_length=24))
 DOCKER0 = InterfaceReport(interface=Interface("docker0", "172.17.0.1", is_virtual=True))
 IPV6_OFF = InterfaceReport(interface=Interface("eth0", "2001:db8::2"), ignored="IPv6 is off")
 LO = InterfaceReport(interface=Interface("lo", "127.0.0.1", is_loopback=True), ignored="only this machine is there")
@@ -47,8 +47,14 @@ UNAUTHORIZED = ServerFacts(
 )
 
 
-def report_of(facts: NetworkFacts) -> Report:
-    return Report(interfaces=(ETH0, DOCKER0, IPV6_OFF, LO), facts=facts, verdict=explain(facts))
+def report_of(facts: NetworkFacts, *, mdns: bool | None = True, mdns_detail: str = "") -> Report:
+    return Report(
+        interfaces=(ETH0, DOCKER0, IPV6_OFF, LO),
+        facts=facts,
+        verdict=explain(facts),
+        mdns=mdns,
+        mdns_detail=mdns_detail,
+    )
 
 
 GOOD = report_of(
@@ -80,13 +86,14 @@ GOOD = report_of(
 def test_a_report_for_people() -> None:
     assert "\n".join(to_lines(GOOD, FAST)) == (
         """\
-Network            eth0 192.168.1.2 · docker0 172.17.0.1 (virtual)
+Network            eth0 192.168.1.2/24 · docker0 172.17.0.1 (virtual)
                    eth0 2001:db8::2 ignored: IPv6 is off
                    lo 127.0.0.1 ignored: only this machine is there
 UDP out            yes · stun:one:3478 23 ms · stun:two:3478 31 ms · stun:three:3478 unreachable
 Public address     203.0.113.7 · mapping does not vary by destination (endpoint-independent, a "cone")
 IPv6               a global address, not used: -6 turns it on
 Hairpin            no: two machines behind this NAT reach each other by their local addresses only
+mDNS .local        our own resolver asks for the names of browsers
 TURN               turn:relay:3478 refused: 401
                    turns:relay:5349 100 ms
 Speedups           crc32c: google-crc32c · AES-GCM 0.8 us/1200 B · UDP GSO yes
@@ -113,10 +120,12 @@ def test_a_report_for_machines() -> None:
     assert told["interfaces"][1] == {
         "name": "docker0",
         "address": "172.17.0.1",
+        "prefix_length": None,
         "virtual": True,
         "used": True,
         "reason": "",
     }
+    assert (told["mdns"], told["mdns_detail"]) == (True, "")
     assert told["mapped_addresses"][0] == {
         "local": "192.168.1.2:50000",
         "server": "198.51.100.1:3478",
@@ -147,18 +156,27 @@ def test_a_report_for_machines() -> None:
 
 
 def test_what_is_unknown_is_null_or_said_to_be_unknown() -> None:
-    report = report_of(NetworkFacts())
+    report = report_of(NetworkFacts(), mdns=None)
     lines = list(to_lines(report, Speedups(crc32c="python", aes_gcm=1e-6, is_udp_offloaded=False)))
-    assert lines[8] == SLOW
-    assert lines[3:8] == [
+    assert lines[9] == SLOW
+    assert lines[3:9] == [
         "UDP out            unknown",
         "Public address     unknown",
         "IPv6               no global address",
         "Hairpin            not tested",
+        "mDNS .local        not tested",
         "TURN               not configured",
     ]
     told = to_json(report, FAST)
-    assert (told["udp"], told["hairpin"], told["mapping"]) == (None, None, "unknown")
+    assert (told["udp"], told["hairpin"], told["mdns"], told["mapping"]) == (None, None, None, "unknown")
+
+
+def test_names_that_cannot_be_resolved() -> None:
+    report = report_of(NetworkFacts(), mdns=False, mdns_detail="no multicast on 192.168.1.2")
+    line = "mDNS .local        names of browsers cannot be resolved: no multicast on 192.168.1.2"
+    assert line in list(to_lines(report, FAST))
+    told = to_json(report, FAST)
+    assert (told["mdns"], told["mdns_detail"]) == (False, "no multicast on 192.168.1.2")
 
 
 def test_no_nat_needs_no_hairpin() -> None:

@@ -237,6 +237,20 @@ async def _lie(sock: DatagramSocket, mapped: Address) -> None:
             sock.transmit(Burst(burst.local, burst.remote, [encode_message(answer)]))
 
 
+async def test_multicast_is_tried_and_left(autojump_clock: trio.testing.MockClock) -> None:
+    async with world(FULL_CONE, "127.0.0.1", LOCAL) as at:
+        works = await at.examine(ONE)
+        at.network.host("patient").bind((LOCAL, 5353))  # and does not share
+        fails = await at.examine(ONE)
+        at.network.host("patient").remove_ip_address(LOCAL)
+        loopback = await at.examine(ONE)
+    assert (works.mdns, works.mdns_detail) == (True, "")
+    assert fails.mdns is False
+    assert "5353" in fails.mdns_detail
+    assert loopback.mdns is None
+    assert not any(entry.destination[1] == 5353 for entry in at.network.trace if isinstance(entry, Sent))
+
+
 async def test_ipv6_is_examined_where_it_is_on(autojump_clock: trio.testing.MockClock) -> None:
     async with world(SYMMETRIC, LOCAL, "2001:db8::2") as at:
         off = await at.examine(ONE, TWO, "stun:six")

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from xp2p_trio.cli.outcome import ExitCode
 from xp2p_trio.driver.doctor import Report, examine
-from xp2p_trio.driver.network import Network
+from xp2p_trio.driver.network import Interface, Network
 from xp2p_trio.driver.speedups import RECORD_SIZE, Speedups, measure_speedups
 from xp2p_trio.ice import NatMapping, NetworkFacts, Outcome, Reach, ServerFacts
 from xp2p_trio.sansio import Address, is_ipv6
@@ -51,6 +51,7 @@ def to_lines(report: Report, speedups: Speedups) -> Iterator[str]:
     yield from _section("Public address", [_public(facts)])
     yield from _section("IPv6", [_ipv6(facts)])
     yield from _section("Hairpin", [_hairpin(facts)])
+    yield from _section("mDNS .local", [_mdns(report)])
     yield from _section("TURN", map(_server, facts.relays) if facts.relays else ["not configured"])
     yield from _section("Speedups", [_speedups(speedups)])
     yield from _section("Verdict", [f"{verdict.reach}: {verdict.summary}", *verdict.advice])
@@ -66,12 +67,15 @@ def to_json(report: Report, speedups: Speedups) -> dict[str, Any]:
         "udp": facts.udp,
         "mapping": facts.mapping.value,
         "hairpin": facts.hairpin,
+        "mdns": report.mdns,
+        "mdns_detail": report.mdns_detail,
         "ipv6": {"global_address": facts.ipv6, "enabled": facts.is_ipv6_enabled},
         "public_addresses": list(facts.public_hosts),
         "interfaces": [
             {
                 "name": each.interface.name,
                 "address": each.interface.address,
+                "prefix_length": each.interface.prefix_length,
                 "virtual": each.interface.is_virtual,
                 "used": not each.ignored,
                 "reason": each.ignored,
@@ -111,14 +115,19 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def _network(report: Report) -> Iterator[str]:
     used = [
-        f"{each.interface.name} {each.interface.address}{' (virtual)' if each.interface.is_virtual else ''}"
+        _interface(each.interface) + (" (virtual)" if each.interface.is_virtual else "")
         for each in report.interfaces
         if not each.ignored
     ]
     yield _BETWEEN.join(used) or "no address that can be used"
     for each in report.interfaces:
         if each.ignored:
-            yield f"{each.interface.name} {each.interface.address} ignored: {each.ignored}"
+            yield f"{_interface(each.interface)} ignored: {each.ignored}"
+
+
+def _interface(interface: Interface) -> str:
+    prefix = "" if interface.prefix_length is None else f"/{interface.prefix_length}"
+    return f"{interface.name} {interface.address}{prefix}"
 
 
 def _udp(facts: NetworkFacts) -> Iterator[str]:
@@ -149,6 +158,12 @@ def _ipv6(facts: NetworkFacts) -> str:
 
 def _hairpin(facts: NetworkFacts) -> str:
     return "not needed: no NAT" if facts.mapping is NatMapping.NO_NAT else _HAIRPIN[facts.hairpin]
+
+
+def _mdns(report: Report) -> str:
+    if report.mdns is False:
+        return f"names of browsers cannot be resolved: {report.mdns_detail}"
+    return "not tested" if report.mdns is None else "our own resolver asks for the names of browsers"
 
 
 def _speedups(speedups: Speedups) -> str:

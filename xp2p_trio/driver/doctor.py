@@ -15,7 +15,7 @@ from typing import Final, final
 import attrs
 import trio
 
-from xp2p_trio import ice
+from xp2p_trio import ice, mdns
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.network import Interface, Network
 from xp2p_trio.driver.probes import ask_stun, ask_turn, ask_turn_over_stream, hairpins, words_of
@@ -59,11 +59,15 @@ class Report:
         interfaces: the addresses of this machine, best first.
         facts: what is known of its network.
         verdict: what that means.
+        mdns: whether names can be asked for behind which browsers hide addresses; None if there is nobody to ask.
+        mdns_detail: why not.
     """
 
     interfaces: tuple[InterfaceReport, ...]
     facts: NetworkFacts
     verdict: Verdict
+    mdns: bool | None = None
+    mdns_detail: str = ""
 
 
 async def examine(
@@ -105,16 +109,14 @@ class _Examination:
         self._sightings: list[Sighting] = []
         self._hairpin: bool | None = None
         self._is_hairpin_tested = False
+        self._mdns: bool | None = None
+        self._mdns_detail = ""
 
     async def run(self) -> None:
         """Ask everybody."""
-        for host in host_addresses(self._interfaces, enable_ipv6=self._enable_ipv6):
-            try:
-                self._wires.append(Wire(self._network.bind((host, 0))))
-                self._hosts[host] = ""
-            except OSError as error:
-                self._hosts[host] = words_of(error)
         try:
+            self._bind()
+            self._try_multicast()
             async with trio.open_nursery() as listeners:
                 for wire in self._wires:
                     listeners.start_soon(wire.listen)
@@ -126,6 +128,27 @@ class _Examination:
         finally:
             for wire in self._wires:
                 wire.close()
+
+    def _bind(self) -> None:
+        for host in host_addresses(self._interfaces, enable_ipv6=self._enable_ipv6):
+            try:
+                self._wires.append(Wire(self._network.bind((host, 0))))
+                self._hosts[host] = ""
+            except OSError as error:
+                self._hosts[host] = words_of(error)
+
+    def _try_multicast(self) -> None:
+        """Join the group of mDNS, and leave it again; nothing is said there."""
+        for wire in self._wires:
+            host = wire.address[0]
+            if is_ipv6(host) or _is_loopback(host) or self._mdns:
+                continue
+            try:
+                self._network.bind_multicast(mdns.GROUP_IPV4, mdns.PORT, host).close()
+            except OSError as error:
+                self._mdns, self._mdns_detail = False, words_of(error)
+            else:
+                self._mdns, self._mdns_detail = True, ""
 
     def report(self) -> Report:
         """What was found out."""
@@ -140,7 +163,13 @@ class _Examination:
         interfaces = tuple(
             InterfaceReport(interface=each, ignored=self._why_ignored(each)) for each in self._interfaces
         )
-        return Report(interfaces=interfaces, facts=facts, verdict=ice.explain(facts))
+        return Report(
+            interfaces=interfaces,
+            facts=facts,
+            verdict=ice.explain(facts),
+            mdns=self._mdns,
+            mdns_detail=self._mdns_detail,
+        )
 
     def _why_ignored(self, interface: Interface) -> str:
         if interface.address in self._hosts:
