@@ -21,10 +21,11 @@ class Consent:
         expires_at: when no more data may leave; `math.inf` while no pair is selected.
         silent_since: when the oldest check left that no answer has followed, or `math.inf`.
         is_lost: whether checks have been unanswered for the timeout.
-        is_doubted: whether the peer's checks come over another path, so that less silence is enough to believe it.
+        doubted_at: when the peer's checks began to come over another path, so that less silence is enough to believe
+            it; `math.inf` otherwise.
     """
 
-    __slots__ = ("_disconnected_timeout", "_interval", "check", "expires_at", "is_doubted", "is_lost", "silent_since")
+    __slots__ = ("_disconnected_timeout", "_interval", "check", "doubted_at", "expires_at", "is_lost", "silent_since")
 
     def __init__(self, interval: float, disconnected_timeout: float) -> None:
         self._interval = interval
@@ -33,12 +34,12 @@ class Consent:
         self.check = Timer()
         self.expires_at = math.inf
         self.is_lost = False
-        self.is_doubted = False
+        self.doubted_at = math.inf
 
     @property
     def doubt_at(self) -> float:
         """When another path that has answered meanwhile is as good as this one."""
-        return self.silent_since + DOUBT if self.is_doubted else math.inf
+        return max(self.silent_since, self.doubted_at) + DOUBT
 
     @property
     def lost_at(self) -> float:
@@ -49,7 +50,7 @@ class Consent:
         """Watch a pair, whose consent is as old as its last answer."""
         self.expires_at = last_answer + CONSENT_EXPIRY
         self.silent_since = math.inf
-        self.is_doubted = False
+        self.doubted_at = math.inf
         self.schedule(now, random_bytes)
         # A pair that has answered long ago is asked at once, so that its consent is not gone before the first check.
         if now - last_answer >= self._interval:
@@ -62,8 +63,8 @@ class Consent:
 
     def doubt(self, now: float) -> None:
         """The peer's checks come over another path, as when a NAT maps it anew: ask at once whether this one works."""
-        if not self.is_doubted and not self.is_lost:
-            self.is_doubted = True
+        if self.doubted_at == math.inf and not self.is_lost:
+            self.doubted_at = now
             self.check.start(now)
 
     def note_request(self, now: float) -> None:
@@ -74,14 +75,14 @@ class Consent:
         """Any authenticated answer on the pair renews consent."""
         self.expires_at = now + CONSENT_EXPIRY
         self.silent_since = math.inf
-        self.is_doubted = False
+        self.doubted_at = math.inf
 
     def stop(self) -> None:
         """The session is over."""
         self.check.stop()
         self.expires_at = -math.inf
         self.silent_since = math.inf
-        self.is_doubted = False
+        self.doubted_at = math.inf
 
     def next_timeout(self) -> float:
         """The earliest of its timers."""

@@ -84,7 +84,10 @@ def _doubt_lost_path(session: Session) -> None:
     to another interface, leaves that pair dead beside one that works and has consented.
     """
     if session.selected is not None and session.consent.is_lost and has_alternative(session):
-        session.selected.last_answer = -math.inf
+        silent_since = session.consent.silent_since
+        for pair in session.check_list.pairs.values():
+            if pair.last_answer < silent_since:  # what was left before is no better
+                pair.last_answer = -math.inf
 
 
 def has_alternative(session: Session) -> bool:

@@ -21,7 +21,7 @@ def handle_timeout(session: Session, now: float) -> None:
         nomination.settle(session)
     consent = session.consent
     if now >= consent.doubt_at:
-        consent.is_doubted = False
+        consent.doubted_at = math.inf
         if nomination.has_alternative(session):
             session.lose()
             nomination.choose(session, now)
