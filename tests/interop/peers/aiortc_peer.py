@@ -62,12 +62,19 @@ class Host:
             logger.exception("command %s", request["do"])
             emit({"id": request["id"], "error": f"{type(exc).__name__}: {exc}"})
 
-    async def do_create(self, generation: int, config: dict[str, Any] | None = None) -> None:
+    async def do_create(self, generation: int, config: dict[str, Any]) -> None:
         if self.pc is not None:
             await self.pc.close()
         self.generation = generation
         self.channels = {}
-        pc = self.pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        pc = self.pc = aiortc.RTCPeerConnection(
+            aiortc.RTCConfiguration(
+                iceServers=[aiortc.RTCIceServer(**server) for server in config.get("iceServers", ())],
+                iceTransportPolicy=aiortc.rtcconfiguration.RTCIceTransportPolicy(
+                    config.get("iceTransportPolicy", "all")
+                ),
+            )
+        )
 
         @pc.on("connectionstatechange")
         def changed() -> None:
