@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import ipaddress
@@ -33,7 +33,7 @@ from xp2p_trio.sansio import Address, Transport
 HOST: Final = "127.0.0.1"
 REALM: Final = "coturn.test"
 USER: Final = turn.Credentials("alice", "wonder land")
-SECRET: Final = "of the REST interface"  # noqa: S105
+SECRET: Final = "of the REST interface"
 PATIENCE: Final = 15.0
 RELAYED_PORTS: Final = (52000, 53999)
 
@@ -66,15 +66,15 @@ def make_tls_identity(folder: pathlib.Path, *hosts: str) -> TlsIdentity:
     """Write the certificate of a server at these IP addresses, good for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, REALM)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host)) for host in hosts]), critical=False
         )

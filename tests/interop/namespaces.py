@@ -6,7 +6,7 @@
 
 A router masquerades like every Linux box: it keeps the port where it can ("preserving": mappings look independent of
 the endpoint, filters depend on address and port), or draws one for each endpoint ("random": a symmetric NAT). Programs
-run inside by `Namespace.command`; this process stays outside, and what the peers tell each other goes through its pipes.
+run inside by `Namespace.command`; this process stays outside.
 
 Needs root, `ip` of iproute2 and `nft` of nftables: `missing()` tries and tells.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,6 @@ from tests.interop.link import TEST_LIMIT, check_echo
 from tests.interop.ours import open_our_peer
 from tests.interop.peer import ChannelSpec, negotiating
 from tests.interop.peers.pattern import make_bytes
-from xp2p_trio.driver import SystemNetwork
 from xp2p_trio.sansio import Transport
 from xp2p_trio.sdp import CandidateType
 

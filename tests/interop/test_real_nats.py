@@ -5,7 +5,6 @@ Both peers signal by `connect`; the texts pass through this process, which is ou
 
 from __future__ import annotations
 
-import functools
 import pathlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -16,10 +15,10 @@ import trio
 
 from tests.interop import locate, namespaces
 from tests.interop.conftest import require_coturn
-from tests.interop.coturn import Coturn, make_tls_identity
+from tests.interop.coturn import Coturn, TlsIdentity, make_tls_identity
 from tests.interop.foreign import Child, ForeignChannel, ForeignPeer, open_peer_of
 from tests.interop.link import TEST_LIMIT, check_echo
-from tests.interop.namespaces import SERVER, Home, NatKind, Town, open_town
+from tests.interop.namespaces import SERVER, NatKind, Town, open_town
 from tests.interop.peer import ChannelSpec
 from tests.interop.peers.pattern import Digest, make_message
 from xp2p_trio.sansio import Transport
@@ -28,11 +27,12 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
 
 Peers: TypeAlias = tuple[ForeignPeer, ForeignPeer]
 SIZES = [1000, 20_000]
+COUNT = 2000
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _allowed() -> None:
-    """Aloud: the reason is in the summary, and the session warns as well."""
+    """Skip with the reason where the machine has no such thing."""
     if why := namespaces.missing():
         pytest.skip(f"real NATs: {why}")
 
@@ -44,12 +44,17 @@ def town(request: pytest.FixtureRequest) -> Iterator[Town]:
         yield town
 
 
+@pytest.fixture(scope="module")
+def server_identity(tmp_path_factory: pytest.TempPathFactory) -> TlsIdentity:
+    """The certificate of the server between the homes."""
+    return make_tls_identity(tmp_path_factory.mktemp("tls"), SERVER)
+
+
 @pytest.fixture
-def server(town: Town, tmp_path: pathlib.Path) -> Iterator[Coturn]:
+def server(town: Town, tmp_path: pathlib.Path, server_identity: TlsIdentity) -> Iterator[Coturn]:
     """coturn between the homes."""
     require_coturn()
-    tls = make_tls_identity(tmp_path, SERVER)
-    server = Coturn(tmp_path, tls=tls, host=SERVER, ports=(3478, 5349), inside=town.public.command)
+    server = Coturn(tmp_path, tls=server_identity, host=SERVER, ports=(3478, 5349), inside=town.public.command)
     yield server
     server.stop()
 
@@ -60,11 +65,14 @@ def behind(a: NatKind, b: NatKind) -> pytest.MarkDecorator:
 
 
 @asynccontextmanager
-async def talking(town: Town, folder: pathlib.Path, a: dict[str, Any], b: dict[str, Any]) -> AsyncGenerator[Peers, None]:
+async def talking(
+    town: Town, folder: pathlib.Path, a: dict[str, Any], b: dict[str, Any], *, b_at_home: bool = True
+) -> AsyncGenerator[Peers, None]:
     """Both peers, with these configurations, and their signaling for as long as the block lasts."""
+    places = [town.a.peer, town.b.peer if b_at_home else town.public]
     children = [
-        Child("xp2p", [*home.peer.command, *locate.command("xp2p")], folder / f"peer-{name}.log")
-        for name, home in (("a", town.a), ("b", town.b))
+        Child("xp2p", [*place.command, *locate.command("xp2p")], folder / f"peer-{name}.log")
+        for name, place in zip("ab", places, strict=True)
     ]
     try:
         with trio.fail_after(TEST_LIMIT):
@@ -96,6 +104,29 @@ async def open_channel(peers: Peers) -> tuple[ForeignChannel, ForeignChannel]:
     return near, far
 
 
+async def check_transfer(near: ForeignChannel, far: ForeignChannel, change: Callable[[], None]) -> None:
+    """The network changes while much is under way in both directions: all of it arrives, in order and unchanged."""
+    done: list[int] = []
+
+    async def check_collected(channel: ForeignChannel, seed: int) -> None:
+        expected = Digest(make_message(seed, index, SIZES) for index in range(COUNT)).hexdigest()
+        assert await channel.collected() == expected
+        done.append(seed)
+
+    channels = ((near, far, 1), (far, near, 2))
+    for _, sink, _ in channels:
+        await sink.collect(COUNT)
+    async with trio.open_nursery() as nursery:
+        for _, sink, seed in channels:
+            nursery.start_soon(check_collected, sink, seed)
+        async with trio.open_nursery() as sending:
+            for source, _, seed in channels:
+                sending.start_soon(lambda c, s: c.send_many(seed=s, count=COUNT, sizes=SIZES), source, seed)
+            await trio.sleep(0.05)
+            change()
+            assert not done, "the transfer was over before the network changed"
+
+
 @behind("preserving", "preserving")
 async def test_stun_is_enough_where_ports_are_kept(town: Town, server: Coturn, tmp_path: pathlib.Path) -> None:
     """Both reach each other directly, at the addresses that STUN told."""
@@ -121,3 +152,63 @@ async def test_stun_alone_does_not_reach_from_symmetric_to_symmetric(
             assert "no path worked" in diagnosis
             assert "server-reflexive" in diagnosis
             assert "TURN" in diagnosis
+
+
+@behind("random", "random")
+async def test_a_relay_leads_from_symmetric_to_symmetric(town: Town, server: Coturn, tmp_path: pathlib.Path) -> None:
+    """Both have TURN over UDP; the allocations are deleted at the end."""
+    config = {"ice_servers": [server.url()]}
+    async with talking(town, tmp_path, config, config) as peers:
+        await open_channel(peers)
+        assert "via TURN/udp" in [(await peer.stats())["path"] for peer in peers]
+    server.wait_for_log("lifetime=0", 2)
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS], ids=["tcp", "tls"])
+async def test_a_firewall_without_udp_is_passed_by_streams(
+    town: Town, server: Coturn, server_identity: TlsIdentity, tmp_path: pathlib.Path, transport: Transport
+) -> None:
+    """One home lets no UDP through: its peer's relay is reached over a stream."""
+    town.a.configure("preserving", block_udp=True)
+    config = {
+        "ice_servers": [server.stun_url, server.url(), server.url(transport)],
+        "trusted": str(server_identity.certificate),
+    }
+    async with talking(town, tmp_path, config, {"ice_servers": [server.stun_url]}) as peers:
+        await open_channel(peers)
+        assert (await peers[0].stats())["path"] == f"via TURN/{transport.name.lower()}"
+
+
+async def test_a_rebinding_is_survived_where_the_other_side_is_public(town: Town, tmp_path: pathlib.Path) -> None:
+    """The router forgets its mappings: the peer is found at its new port by its next check, without any signaling."""
+    async with talking(town, tmp_path, {}, {}, b_at_home=False) as peers:
+        near, far = await open_channel(peers)
+
+        def change() -> None:
+            town.a.configure("random")
+            town.a.forget_mappings()
+
+        before = (await peers[1].stats())["remote"]
+        await check_transfer(near, far, change)
+        assert (await peers[1].stats())["remote"] != before
+
+
+@pytest.mark.parametrize("change", ["public", "private", "both"])
+async def test_a_new_address_is_survived_by_a_restart(
+    town: Town, server: Coturn, tmp_path: pathlib.Path, change: str
+) -> None:
+    """The router's address changes, the peer's own, or that of both peers: ICE restarts, and nothing is lost."""
+    config = {"ice_servers": [server.stun_url]}
+    async with talking(town, tmp_path, config, config) as peers:
+        near, far = await open_channel(peers)
+
+        def move() -> None:
+            if change == "public":
+                town.a.change_public_address("203.0.113.77")
+            else:
+                town.a.change_private_address(77)
+            if change == "both":
+                town.b.change_private_address(78)
+
+        await check_transfer(near, far, move)
+        assert (await peers[0].stats())["local"][0] == town.a.public_address
