@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.interop.coturn import HOST, Coturn, NotInstalledError, TlsIdentity, find_turnserver, make_tls_identity
+from tests.interop.coturn import (
+    HOST,
+    RELAYED_PORTS,
+    Coturn,
+    NotInstalledError,
+    TlsIdentity,
+    find_turnserver,
+    make_tls_identity,
+)
 from tests.interop.foreign import Children, require
 from tests.interop.locate import PEERS
 
@@ -69,7 +77,9 @@ def coturn(tmp_path: pathlib.Path, tls_identity: TlsIdentity) -> Iterator[Callab
     started: list[Coturn] = []
 
     def start(*options: str, rest: bool = False) -> Coturn:
-        started.append(Coturn(tmp_path, *options, tls=tls_identity, rest=rest))
+        first_port = RELAYED_PORTS.stop + len(RELAYED_PORTS) * len(started)  # the session's own server has the first
+        relayed_ports = range(first_port, first_port + len(RELAYED_PORTS))
+        started.append(Coturn(tmp_path, *options, tls=tls_identity, rest=rest, relayed_ports=relayed_ports))
         return started[-1]
 
     yield start

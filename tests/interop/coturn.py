@@ -35,7 +35,7 @@ REALM: Final = "coturn.test"
 USER: Final = turn.Credentials("alice", "wonder land")
 SECRET: Final = "of the REST interface"
 PATIENCE: Final = 15.0
-RELAYED_PORTS: Final = (52000, 53999)
+RELAYED_PORTS: Final = range(52000, 53000)
 
 
 class NotInstalledError(Exception):
@@ -108,6 +108,7 @@ class Coturn:
         ports: for UDP and TCP, and for TLS; None takes free ones.
         inside: a command that runs another in a network namespace (`ip netns exec NAME`).
         rest: whether the passwords are those of the REST interface, instead of `USER`'s.
+        relayed_ports: what it relays from.
     """
 
     def __init__(
@@ -119,10 +120,12 @@ class Coturn:
         ports: tuple[int, int] | None = None,
         inside: Sequence[str] = (),
         rest: bool = False,
+        relayed_ports: range = RELAYED_PORTS,
     ) -> None:
         command = find_turnserver()
         port, tls_port = ports or (free_port(host), free_port(host))
         self._tls = tls
+        self.relayed_ports = relayed_ports
         self.address: Address = (host, port)
         self._tls_address: Address = (host, tls_port)
         self.log_path = folder / f"coturn-{port}.log"
@@ -140,8 +143,8 @@ class Coturn:
             "verbose",
             "simple-log",
             "log-binding",
-            f"min-port={RELAYED_PORTS[0]}",
-            f"max-port={RELAYED_PORTS[1]}",
+            f"min-port={relayed_ports[0]}",
+            f"max-port={relayed_ports[-1]}",
             f"log-file={self.log_path}",
             f"pidfile={folder / f'turnserver-{port}.pid'}",
             f"userdb={folder / f'turndb-{port}'}",
