@@ -1,0 +1,208 @@
+"""Whole connections of ours through coturn on loopback: relay-only over UDP, TCP and TLS, and what goes wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from tests.interop.coturn import HOST, REALM, USER, Coturn
+from tests.interop.link import check_echo
+from tests.interop.ours import OurChannel, OurPeer, open_our_peer
+from tests.interop.peer import ChannelSpec, negotiating
+from tests.interop.peers.pattern import Digest, make_message
+from xp2p_trio import ConnectionFailed, ConnectionState, ice, turn
+from xp2p_trio.driver import SystemNetwork
+from xp2p_trio.sansio import Transport
+from xp2p_trio.sdp import CandidateType
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
+
+TRANSPORTS = [Transport.UDP, Transport.TCP, Transport.TLS]
+
+
+def relay_only(*urls: str) -> dict[str, object]:
+    """Fields of the configuration; one address, so that there is one allocation for each server."""
+    return {"ice_servers": urls, "ice_transport_policy": "relay", "bind_address": HOST}
+
+
+@asynccontextmanager
+async def opened(
+    server: Coturn, a: dict[str, object], b: dict[str, object]
+) -> AsyncGenerator[tuple[OurPeer, OurPeer], None]:
+    """Two peers that negotiate for as long as the block lasts."""
+    network = SystemNetwork(ssl_context=server.trust())
+    async with open_our_peer(network, **a) as offerer, open_our_peer(network, **b) as answerer:
+        yield offerer, answerer
+
+
+@asynccontextmanager
+async def connected(
+    server: Coturn, a: dict[str, object], b: dict[str, object]
+) -> AsyncGenerator[tuple[OurPeer, OurPeer, OurChannel, OurChannel], None]:
+    """Two peers and the ends of a channel between them."""
+    async with opened(server, a, b) as (offerer, answerer):
+        near = await offerer.create_channel(ChannelSpec())
+        async with negotiating(offerer, answerer):
+            await near.wait_open()
+            yield offerer, answerer, near, await answerer.accept()
+
+
+async def wait_server_failed(peer: OurPeer) -> ice.ServerFailed:
+    """The next news of that kind."""
+    async for event in peer.pc.events:
+        if isinstance(event, ice.ServerFailed):
+            return event
+    pytest.fail("the connection ended without it")
+
+
+async def diagnosis(peer: OurPeer) -> str:
+    """What the failed connection says."""
+    with pytest.raises(ConnectionFailed) as caught:
+        await peer.pc.wait_connected()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("first", TRANSPORTS, ids=lambda transport: transport.name)
+@pytest.mark.parametrize("second", TRANSPORTS, ids=lambda transport: transport.name)
+async def test_relays_on_both_sides(relay: Coturn, first: Transport, second: Transport) -> None:
+    """Each side's own allocation carries everything, and is deleted at the end."""
+    deleted = relay.count("lifetime=0")
+    sizes = [1000, 30_000]
+    with trio.fail_after(30):
+        async with connected(relay, relay_only(relay.url(first)), relay_only(relay.url(second))) as (a, b, near, far):
+            for peer, transport in ((a, first), (b, second)):
+                pair = peer.pc.selected_pair.value
+                assert pair is not None
+                assert (pair.local.type, pair.local.host) == (CandidateType.RELAYED, HOST)
+                assert pair.path_description == f"via TURN/{transport.name.lower()}"
+            await check_echo(near, far, "by relay")
+            await far.collect(200)
+            await near.send_many(seed=9, count=200, sizes=sizes)
+            assert await far.collected() == Digest(make_message(9, i, sizes) for i in range(200)).hexdigest()
+    relay.wait_for_log("lifetime=0", deleted + 2)
+
+
+async def test_nonces_go_stale_and_nothing_stops(coturn: Callable[..., Coturn]) -> None:
+    """turn_438_storm: nonces of 2 s, allocations of 6 s, every transport at once; every second a message gets through."""
+    server = coturn("stale-nonce=2", "max-allocate-lifetime=6")
+
+    async def live(transport: Transport) -> None:
+        config = relay_only(server.url(transport))
+        async with connected(server, config, config) as (_, _, near, far):
+            for second in range(12):
+                with trio.fail_after(1):
+                    await check_echo(near, far, f"{transport.name} {second}")
+                await trio.sleep(1)
+
+    with trio.fail_after(40):
+        async with trio.open_nursery() as nursery:
+            for transport in TRANSPORTS:
+                nursery.start_soon(live, transport)
+    stale, requests = server.count("error 438"), server.count("processed")
+    assert stale >= 2 * 2 * len(TRANSPORTS)
+    assert requests < 5 * stale
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS, ids=lambda transport: transport.name)
+async def test_a_wrong_password_is_told_once(coturn: Callable[..., Coturn], transport: Transport) -> None:
+    """Server, realm and code in the event and in the diagnosis; two requests an allocation, no storm."""
+    server = coturn()
+    config = relay_only(server.url(transport, turn.Credentials(USER.username, "wrong")))
+    with trio.fail_after(30):
+        async with opened(server, config, config) as (offerer, answerer), negotiating(offerer, answerer):
+            for peer in (offerer, answerer):
+                event = await wait_server_failed(peer)
+                assert (event.address, event.code, event.realm) == (server.address_for(transport), 401, REALM)
+                assert USER.username not in event.name
+            for peer in (offerer, answerer):
+                said = await diagnosis(peer)
+                assert all(part in said for part in (str(server.address_for(transport)[1]), "401", REALM))
+    assert server.count("ALLOCATE processed") == 4
+
+
+async def test_a_full_quota_is_told_and_the_other_relay_serves_both(coturn: Callable[..., Coturn]) -> None:
+    """The second allocation is refused (486): its peer says so, and still connects to the relay of the first."""
+    server = coturn("user-quota=1")
+    with trio.fail_after(30):
+        async with opened(server, relay_only(server.url()), {"ice_servers": [server.url()], "bind_address": HOST}) as (
+            first,
+            second,
+        ):
+            near = await first.create_channel(ChannelSpec())
+            await first.create_offer()
+            offer = await first.complete_description()
+            await second.set_remote("offer", offer)
+            await second.create_answer()
+            event = await wait_server_failed(second)
+            assert (event.address, event.code, event.realm) == (server.address, 486, REALM)
+            await first.set_remote("answer", await second.complete_description())
+            await near.wait_open()
+            await check_echo(near, await second.accept(), "by the other's relay")
+
+
+async def test_another_path_survives_the_server(coturn: Callable[..., Coturn]) -> None:
+    """The connection is direct, and the servers die: each loss is told, and nothing else happens."""
+    server = coturn("max-allocate-lifetime=6")
+    config = {"ice_servers": [server.url(transport) for transport in TRANSPORTS], "bind_address": HOST}
+    with trio.fail_after(40):
+        async with connected(server, config, config) as (a, b, near, far):
+            pair = a.pc.selected_pair.value
+            assert pair is not None
+            assert pair.path_description == "direct"
+            await check_echo(near, far, "before")
+            server.wait_for_log("ALLOCATE processed, success", 6)
+            server.kill()
+            for peer in (a, b):
+                lost = {(await wait_server_failed(peer)).name for _ in TRANSPORTS}
+                assert len(lost) == len(TRANSPORTS)
+            await check_echo(near, far, "after")
+            assert a.pc.state.value is ConnectionState.CONNECTED
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP], ids=lambda transport: transport.name)
+async def test_the_second_relay_takes_over(coturn: Callable[..., Coturn], transport: Transport) -> None:
+    """Relay-only with two servers: the one in use dies, the other carries on, and nothing is lost."""
+    servers = [coturn(), coturn()]
+    config = relay_only(*(server.url(transport) for server in servers))
+    with trio.fail_after(60):
+        async with connected(servers[0], config, config) as (a, _, near, far):
+            for server in servers:
+                server.wait_for_log("ALLOCATE processed, success", 2)
+            await check_echo(near, far, "before")
+            pair = a.pc.selected_pair.value
+            assert pair is not None
+            (in_use,) = [server for server in servers if pair.local.port in server.relayed_ports]
+            in_use.kill()
+            await check_echo(near, far, "after")
+            pair = a.pc.selected_pair.value
+            assert pair is not None
+            assert pair.local.port not in in_use.relayed_ports
+
+
+async def test_without_another_path_the_connection_fails_in_words(coturn: Callable[..., Coturn]) -> None:
+    """The only server dies under three relay-only connections: each is over within 30 s, and says which server it was."""
+    server = coturn()
+
+    dead = trio.Event()
+
+    async def live(transport: Transport, task_status: trio.TaskStatus[None]) -> None:
+        config = relay_only(server.url(transport))
+        async with connected(server, config, config) as (_, _, near, far):
+            await check_echo(near, far, "before")
+            task_status.started()
+            await dead.wait()
+            with trio.fail_after(32):
+                for channel in (near, far):
+                    with pytest.raises(ConnectionFailed) as caught:
+                        await channel.receive()
+                    assert f"{HOST}:{server.address_for(transport)[1]}" in str(caught.value)
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for transport in TRANSPORTS:
+                await nursery.start(live, transport)
+            server.kill()
+            dead.set()
