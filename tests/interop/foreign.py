@@ -62,9 +62,11 @@ START_TIMEOUT: Final = 60.0
 TRAITS: Final = {
     # aiortc 1.16.0 writes len(str) instead of the number of UTF-8 bytes into DATA_CHANNEL_OPEN.
     # It also wants ICE credentials and codecs of its liking in every section of an answer, refused or not.
-    "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False),
+    # An offer that restarts ICE is answered with the old credentials, and the old checks go on.
+    "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False, restarts=False),
     # node-datachannel's native DataChannel has no accessor for ordered, maxRetransmits and maxPacketLifeTime.
-    "node": Traits(tells_reliability=False, tells_remote_close=False),
+    # An offer that restarts ICE is refused ("Invalid ICE settings from remote SDP"), and the old checks go on.
+    "node": Traits(tells_reliability=False, tells_remote_close=False, restarts=False),
     # Chromium's connectionState stays "connected" after the other side's close_notify until ICE times out.
     "chromium": Traits(tells_remote_close=False),
     "chromium-mdns": Traits(tells_remote_close=False),

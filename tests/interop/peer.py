@@ -43,6 +43,7 @@ class Traits:
     tells_reliability: bool = True
     tells_remote_close: bool = True
     lets_media_be_refused: bool = True
+    restarts: bool = True
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ Both peers signal by `connect`; the texts pass through this process, which is ou
 from __future__ import annotations
 
 import pathlib
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -17,16 +17,14 @@ from tests.interop import locate, namespaces
 from tests.interop.conftest import require_coturn
 from tests.interop.coturn import Coturn, TlsIdentity, make_tls_identity
 from tests.interop.foreign import Child, ForeignChannel, ForeignPeer, open_peer_of
-from tests.interop.link import TEST_LIMIT, check_echo
+from tests.interop.link import TEST_LIMIT, check_echo, check_transfer
 from tests.interop.namespaces import SERVER, NatKind, Town, open_town
 from tests.interop.peer import ChannelSpec
-from tests.interop.peers.pattern import Digest, make_message
 from xp2p_trio.sansio import Transport
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
 
 Peers: TypeAlias = tuple[ForeignPeer, ForeignPeer]
-SIZES = [1000, 20_000]
 COUNT = 2000
 
 
@@ -104,29 +102,6 @@ async def open_channel(peers: Peers) -> tuple[ForeignChannel, ForeignChannel]:
     return near, far
 
 
-async def check_transfer(near: ForeignChannel, far: ForeignChannel, change: Callable[[], None]) -> None:
-    """The network changes while much is under way in both directions: all of it arrives, in order and unchanged."""
-    done: list[int] = []
-
-    async def check_collected(channel: ForeignChannel, seed: int) -> None:
-        expected = Digest(make_message(seed, index, SIZES) for index in range(COUNT)).hexdigest()
-        assert await channel.collected() == expected
-        done.append(seed)
-
-    channels = ((near, far, 1), (far, near, 2))
-    for _, sink, _ in channels:
-        await sink.collect(COUNT)
-    async with trio.open_nursery() as nursery:
-        for _, sink, seed in channels:
-            nursery.start_soon(check_collected, sink, seed)
-        async with trio.open_nursery() as sending:
-            for source, _, seed in channels:
-                sending.start_soon(lambda c, s: c.send_many(seed=s, count=COUNT, sizes=SIZES), source, seed)
-            await trio.sleep(0.05)
-            change()
-            assert not done, "the transfer was over before the network changed"
-
-
 @behind("preserving", "preserving")
 async def test_stun_is_enough_where_ports_are_kept(town: Town, server: Coturn, tmp_path: pathlib.Path) -> None:
     """Both reach each other directly, at the addresses that STUN told."""
@@ -184,12 +159,12 @@ async def test_a_rebinding_is_survived_where_the_other_side_is_public(town: Town
     async with talking(town, tmp_path, {}, {}, b_at_home=False) as peers:
         near, far = await open_channel(peers)
 
-        def change() -> None:
+        async def change() -> None:
             town.a.configure("random")
             town.a.forget_mappings()
 
         before = (await peers[1].stats())["remote"]
-        await check_transfer(near, far, change)
+        await check_transfer(near, far, COUNT, change)
         assert (await peers[1].stats())["remote"] != before
 
 
@@ -202,7 +177,7 @@ async def test_a_new_address_is_survived_by_a_restart(
     async with talking(town, tmp_path, config, config) as peers:
         near, far = await open_channel(peers)
 
-        def move() -> None:
+        async def move() -> None:
             if change == "public":
                 town.a.change_public_address("203.0.113.77")
             else:
@@ -210,5 +185,5 @@ async def test_a_new_address_is_survived_by_a_restart(
             if change == "both":
                 town.b.change_private_address(78)
 
-        await check_transfer(near, far, move)
+        await check_transfer(near, far, COUNT, move)
         assert (await peers[0].stats())["local"][0] == town.a.public_address

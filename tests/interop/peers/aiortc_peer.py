@@ -10,10 +10,12 @@ import os
 import sys
 from typing import Any
 
+import aioice.ice
 import aiortc
 from aiortc.sdp import candidate_from_sdp
 from pattern import Digest, make_message
 
+CONSENT_INTERVAL = aioice.ice.CONSENT_INTERVAL
 SEND_HIGH_WATER = 1 << 20
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Host:
             await self.pc.close()
         self.generation = generation
         self.channels = {}
+        aioice.ice.CONSENT_INTERVAL = config.get("consentInterval", CONSENT_INTERVAL)  # beyond the W3C's members
         pc = self.pc = aiortc.RTCPeerConnection(
             aiortc.RTCConfiguration(
                 iceServers=[aiortc.RTCIceServer(**server) for server in config.get("iceServers", ())],
