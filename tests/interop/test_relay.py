@@ -50,6 +50,12 @@ async def connected(
             yield offerer, answerer, near, await answerer.accept()
 
 
+def place(server: Coturn, transport: Transport = Transport.UDP) -> str:
+    """How words for people name the server."""
+    host, port = server.address_for(transport)
+    return f"{host}:{port}"
+
+
 async def wait_server_failed(peer: OurPeer) -> ice.ServerFailed:
     """The next news of that kind."""
     async for event in peer.pc.events:
@@ -166,7 +172,8 @@ async def test_a_full_quota_is_told_and_the_other_relay_serves_both(coturn: Call
             await second.set_remote("offer", offer)
             await second.create_answer()
             event = await wait_server_failed(second)
-            assert (event.address, event.code, event.realm) == (server.address, 486, REALM)
+            assert (event.code, event.realm) == (486, REALM)
+            assert place(server) in event.name
             await first.set_remote("answer", await second.complete_description())
             await near.wait_open()
             await check_echo(near, await second.accept(), "by the other's relay")
@@ -227,7 +234,7 @@ async def test_without_another_path_the_connection_fails_in_words(coturn: Callab
                 for channel in (near, far):
                     with pytest.raises(ConnectionFailed) as caught:
                         await channel.receive()
-                    assert f"{HOST}:{server.address_for(transport)[1]}" in str(caught.value)
+                    assert place(server, transport) in str(caught.value)
 
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:

@@ -147,7 +147,7 @@ class Host:
         if pair is None:
             return {"path": None}
         return {
-            "path": getattr(pair, "path_description", "?"),
+            "path": pair.path_description,
             "local": [pair.local.host, pair.local.port],
             "remote": [pair.remote.host, pair.remote.port],
         }
