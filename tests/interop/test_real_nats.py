@@ -110,7 +110,7 @@ async def test_stun_is_enough_where_ports_are_kept(town: Town, server: Coturn, t
         await open_channel(peers)
         for peer, home, other in ((peers[0], town.a, town.b), (peers[1], town.b, town.a)):
             stats = await peer.stats()
-            assert stats["path"] == "direct"
+            assert stats["route"] == "direct"
             assert stats["local"][0] == home.public_address
             assert stats["remote"][0] == other.public_address
 
@@ -135,7 +135,7 @@ async def test_a_relay_leads_from_symmetric_to_symmetric(town: Town, server: Cot
     config = {"ice_servers": [server.url()]}
     async with talking(town, tmp_path, config, config) as peers:
         await open_channel(peers)
-        assert "via TURN/udp" in [(await peer.stats())["path"] for peer in peers]
+        assert "via TURN/udp" in [(await peer.stats())["route"] for peer in peers]
     server.wait_for_log("lifetime=0", 2)
 
 
@@ -151,7 +151,7 @@ async def test_a_firewall_without_udp_is_passed_by_streams(
     }
     async with talking(town, tmp_path, config, {"ice_servers": [server.stun_url]}) as peers:
         await open_channel(peers)
-        assert (await peers[0].stats())["path"] == f"via TURN/{transport.name.lower()}"
+        assert (await peers[0].stats())["route"] == f"via TURN/{transport.name.lower()}"
 
 
 async def test_a_rebinding_is_survived_where_the_other_side_is_public(town: Town, tmp_path: pathlib.Path) -> None:

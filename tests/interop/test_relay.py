@@ -83,7 +83,7 @@ async def test_relays_on_both_sides(relay: Coturn, first: Transport, second: Tra
                 pair = peer.pc.selected_pair.value
                 assert pair is not None
                 assert (pair.local.type, pair.local.host) == (CandidateType.RELAYED, HOST)
-                assert pair.path_description == f"via TURN/{transport.name.lower()}"
+                assert pair.route == f"via TURN/{transport.name.lower()}"
             await check_echo(near, far, "by relay")
             await far.collect(200)
             await near.send_many(seed=9, count=200, sizes=sizes)
@@ -187,7 +187,7 @@ async def test_another_path_survives_the_server(coturn: Callable[..., Coturn]) -
         async with connected(server, config, config) as (a, b, near, far):
             pair = a.pc.selected_pair.value
             assert pair is not None
-            assert pair.path_description == "direct"
+            assert pair.route == "direct"
             await check_echo(near, far, "before")
             server.wait_for_log("ALLOCATE processed, success", 6)
             server.kill()

@@ -145,9 +145,9 @@ class Host:
         assert self.pc is not None
         pair = self.pc.selected_pair.value
         if pair is None:
-            return {"path": None}
+            return {"route": None}
         return {
-            "path": pair.path_description,
+            "route": pair.route,
             "local": [pair.local.host, pair.local.port],
             "remote": [pair.remote.host, pair.remote.port],
         }
