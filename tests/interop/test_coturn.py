@@ -156,13 +156,13 @@ def test_data_both_ways_by_indications_and_by_channels(
 
 def test_a_nonce_goes_stale_and_the_data_flows_on(coturn: Callable[..., Coturn]) -> None:
     """turn_438_storm, over every transport at once."""
-    server = coturn("stale-nonce=5")
+    server = coturn("stale-nonce=2")
     with allocated(server, *TRANSPORTS, *TRANSPORTS) as clients:
         pairs = list(zip(clients[:3], clients[3:], strict=True))
         for one, two in pairs:
             permit_each_other(one, two)
         for _ in range(2):
-            live(clients, 6.0)
+            live(clients, 3.5)  # coturn counts whole seconds
             for one, two in pairs:
                 one.allocation.create_permissions(["127.0.0.2", "127.0.0.3"], time.monotonic())
                 one.allocation.bind_channel(two.relayed_address, time.monotonic())
@@ -249,7 +249,7 @@ def test_an_allocation_is_refreshed_before_it_expires(coturn: Callable[..., Cotu
     with allocated(server, turn.Transport.UDP) as (client,):
         (event,) = client.of(turn.Allocated)
         assert event.lifetime == 6
-        live([client], 8.0)
+        live([client], 4.5)
         assert client.events == [event]
         assert client.allocation.statistics.requests_sent >= 3
         server.wait_for_log("refreshed")
