@@ -1,4 +1,4 @@
-"""coturn on loopback: `apt-get install coturn` brings it. Its log says what became of every request."""
+"""coturn on this machine: `apt-get install coturn` brings it. Its log says what became of every request."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from collections.abc import Sequence
 from typing import Final
 
 import attrs
+import trio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from xp2p_trio import turn
+from xp2p_trio.driver import SystemNetwork
 from xp2p_trio.sansio import Address, Transport
 
-HOST: Final = "127.0.0.1"
+HOST: Final = next(each.address for each in SystemNetwork().interfaces() if ":" not in each.address)
+"""The address of this machine: browsers and libjuice do not answer a relay on loopback."""
+
 REALM: Final = "coturn.test"
 USER: Final = turn.Credentials("alice", "wonder land")
 SECRET: Final = "of the REST interface"
@@ -173,6 +177,13 @@ class Coturn:
             assert self._process.poll() is None, self.log[-3000:]
             assert time.monotonic() < deadline, self.log[-3000:]
             select.select([], [], [], 0.02)
+
+    async def logged(self, pattern: str, times: int = 1) -> None:
+        """As `wait_for_log`, while everything else goes on."""
+        with trio.move_on_after(PATIENCE):
+            while self.count(pattern) < times:
+                await trio.sleep(0.02)
+        assert self.count(pattern) >= times, self.log[-3000:]
 
     def url(self, transport: Transport = Transport.UDP, credentials: turn.Credentials = USER) -> str:
         """As a program is configured with it, credentials and all."""

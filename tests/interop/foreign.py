@@ -66,7 +66,8 @@ TRAITS: Final = {
     "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False, restarts=False),
     # node-datachannel's native DataChannel has no accessor for ordered, maxRetransmits and maxPacketLifeTime.
     # An offer that restarts ICE is refused ("Invalid ICE settings from remote SDP"), and the old checks go on.
-    "node": Traits(tells_reliability=False, tells_remote_close=False, restarts=False),
+    # The relay policy leaves other candidates out of the description; checks leave from the host's socket all the same.
+    "node": Traits(tells_reliability=False, tells_remote_close=False, restarts=False, obeys_relay_policy=False),
     # Chromium's connectionState stays "connected" after the other side's close_notify until ICE times out.
     "chromium": Traits(tells_remote_close=False),
     "chromium-mdns": Traits(tells_remote_close=False),

@@ -44,6 +44,7 @@ class Traits:
     tells_remote_close: bool = True
     lets_media_be_refused: bool = True
     restarts: bool = True
+    obeys_relay_policy: bool = True
 
 
 @attrs.frozen

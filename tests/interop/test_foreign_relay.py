@@ -46,6 +46,6 @@ async def test_relay_only(children: Children, relay: Coturn, foreign: str, offer
                 pair = ours.pc.selected_pair.value
                 assert pair is not None
                 if relayed != "theirs":
-                    assert pair.local.type is CandidateType.RELAYED
-                if relayed != "ours":
-                    assert pair.remote.type is CandidateType.RELAYED
+                    assert (pair.local.type, pair.relay_transport) == (CandidateType.RELAYED, Transport.UDP)
+                if relayed != "ours" and theirs.traits.obeys_relay_policy:
+                    assert pair.remote.port in relay.relayed_ports

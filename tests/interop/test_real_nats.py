@@ -136,7 +136,7 @@ async def test_a_relay_leads_from_symmetric_to_symmetric(town: Town, server: Cot
     async with talking(town, tmp_path, config, config) as peers:
         await open_channel(peers)
         assert "via TURN/udp" in [(await peer.stats())["route"] for peer in peers]
-    server.wait_for_log("lifetime=0", 2)
+    await server.logged("lifetime=0", 2)
 
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.TLS], ids=["tcp", "tls"])
