@@ -24,6 +24,7 @@ from typing import Final, Literal
 import attrs
 
 SERVER: Final = "203.0.113.10"
+NOWHERE: Final = "203.0.113.254"
 
 NatKind = Literal["preserving", "random"]
 
@@ -112,11 +113,13 @@ class Home:
         """The router restarts: every mapping is new when it is next used (with "random", at another port)."""
         self.router.ip("link", "set", "outside", "down")
         self.router.ip("link", "set", "outside", "up")
+        _route_elsewhere(self.router, "outside")
 
     def change_public_address(self, address: str) -> None:
         """The provider gives the router another address."""
         self.router.ip("address", "delete", f"{self.public_address}/24", "dev", "outside")
         self.router.ip("address", "add", f"{address}/24", "dev", "outside")
+        self.router.ip("route", "replace", "default", "via", NOWHERE)
         self.public_address = address
 
     def change_private_address(self, number: int) -> None:
@@ -154,6 +157,7 @@ def open_town(a: NatKind = "preserving", b: NatKind = "preserving") -> Iterator[
         public.ip("link", "add", "net0", "type", "bridge")
         public.ip("address", "add", f"{SERVER}/24", "dev", "net0")
         public.ip("link", "set", "net0", "up")
+        _route_elsewhere(public, "net0")
         homes = [
             _build_home(public, namespace(f"peer{number}"), namespace(f"router{number}"), number, nat)
             for number, nat in enumerate((a, b), start=1)
@@ -172,11 +176,21 @@ def _build_home(public: Namespace, peer: Namespace, router: Namespace, number: i
     public.ip("link", "set", f"home{number}", "master", "net0")
     router.ip("address", "add", f"{home.network}.1/24", "dev", "inside")
     router.ip("address", "add", f"{home.public_address}/24", "dev", "outside")
+    _route_elsewhere(router, "outside")
     peer.ip("address", "add", f"{home.private_address}/24", "dev", "eth0")
     peer.ip("route", "add", "default", "via", f"{home.network}.1")
     router.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
     home.configure(nat)
     return home
+
+
+def _route_elsewhere(place: Namespace, interface: str) -> None:
+    """Where all other addresses are: what goes there is lost, and no error comes back, as in the large Internet.
+
+    coturn, told by its own kernel that there is no route to a peer, would delete the whole allocation.
+    """
+    place.ip("neighbour", "add", NOWHERE, "lladdr", "02:00:00:00:00:01", "dev", interface)
+    place.ip("route", "add", "default", "via", NOWHERE)
 
 
 def _connect(one: Namespace, one_name: str, other: Namespace, other_name: str) -> None:
