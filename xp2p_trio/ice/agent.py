@@ -27,6 +27,7 @@ from xp2p_trio.ice.wiring import Wiring
 from xp2p_trio.sansio import Address, Burst, RandomBytes, Transport, canonical_address
 from xp2p_trio.sdp import Candidate
 
+_UDP: Final = Transport.UDP  # an attribute of an enumeration costs as much as a look-up in a dictionary
 _MIN_CONSENT_INTERVAL: Final = 5.0  # RFC 7675 section 5.1: never less than 4 s apart, and 0.8 is the least factor
 _MAX_CONSENT_INTERVAL: Final = 24.0  # with the factor 1.2 still before consent expires
 
@@ -440,7 +441,7 @@ class Agent:
         if self._has_lost_consent(now):
             return
         path: Path = (batch.local, batch.remote, batch.transport)
-        if batch.transport is Transport.UDP and path in generations.carrier.valid_paths:
+        if batch.transport is _UDP and path in generations.carrier.valid_paths:
             had_stun = self._reception.take(path, batch.datagrams, now)
         else:
             had_stun = True  # or something of a TURN server

@@ -131,8 +131,9 @@ class Generations:
 
     def advance(self, now: float) -> None:
         """Tell all of the time."""
-        for session in self.alive:
-            session.now = now
+        self.current.now = now
+        if self.previous is not None:
+            self.previous.now = now
 
     def adopt(self, now: float) -> None:
         """Let the new session carry data once it has chosen a path, or has any while the old one has none."""
@@ -181,7 +182,7 @@ class Generations:
 
     def is_valid(self, path: Path, now: float) -> bool:
         """Whether data may come in over this path."""
-        if any(path in session.valid_paths for session in self.alive):
+        if path in self.current.valid_paths or (self.previous is not None and path in self.previous.valid_paths):
             return True
         return path in self._retired_paths and now < self._retired_until
 
