@@ -69,6 +69,7 @@ class Supply:
         self._background: Background | None = None
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._prefixes: dict[str, int | None] = {}
+        self._virtual: set[str] = set()
         self._servers = {server.url: server for server in configuration.ice_servers}
         self._mdns = MdnsService(
             core,
@@ -129,7 +130,7 @@ class Supply:
                 pass
 
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
-        """Follow the machine from network to network; `changed` is called when its addresses have changed."""
+        """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         while True:
             await self._engine.network.wait_interfaces_changed()
             if not self._is_asked:
@@ -142,7 +143,7 @@ class Supply:
         """Bind a socket on every address that may be used and has none, and let go of those that are gone.
 
         Returns:
-            Whether anything was done.
+            Whether an address has come or gone by which others are reached. Bridges of containers come and go all day.
         """
         hosts = self._hosts()
         gone = [host for host in self._bound if host not in hosts]
@@ -156,12 +157,14 @@ class Supply:
                 self._engine.close_socket(address, transport)
                 self._core.remove_local_address(address, now, transport)
         self._mdns.hosts_changed()
-        return bool(gone) or any(host in self._bound for host in new)
+        changed = [*gone, *(host for host in new if host in self._bound)]
+        return any(host not in self._virtual for host in changed)
 
     def _hosts(self) -> list[str]:
         configuration = self._configuration
         found = self._engine.network.interfaces()
         self._prefixes = {each.address: each.prefix_length for each in found}
+        self._virtual |= {each.address for each in found if each.is_virtual}
         if configuration.bind_address is not None:
             return [configuration.bind_address]
         hosts = host_addresses(found, enable_ipv6=configuration.enable_ipv6, wanted=configuration.interfaces)
