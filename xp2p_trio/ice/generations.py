@@ -84,9 +84,11 @@ class Generations:
         self.current.is_current = True
         if self.current.state is not state:
             self._shared.events.append(StateChanged(self.current.state))
+        is_answered = self.gathering.is_ended
         self.gathering.stop()
         self.gathering = Gathering(self.current, self._servers, self._sockets)
-        self.gathering.end()
+        if is_answered:  # else the driver has still to say its end
+            self.gathering.end()
 
     def has_socket(self, address: Address) -> bool:
         """Whether this is a UDP socket of ours."""
