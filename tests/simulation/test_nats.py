@@ -46,7 +46,7 @@ MANY_SEEDS = 10_000
 FEW_SEEDS = 200
 
 RECOVERY = 6.0 + 0.04 + 0.5
-"""Seconds after which the peer has followed to another port: the next check, a round trip, and half a second of doubt."""
+"""Seconds until the peer has followed to another port: the next check, a round trip, and half a second of doubt."""
 
 PAIRS_OF_KINDS = list(itertools.product(KINDS, KINDS))
 """Who offers matters, so each pair is there both ways round."""

@@ -357,7 +357,7 @@ class Agent:
         self._digest(session.now)
 
     def add_remote_candidate(self, candidate: Candidate, now: float) -> None:
-        """A candidate of the peer, of the session that its username fragment says. One of no use is counted and skipped."""
+        """A candidate of the peer, of the session of its username fragment. One of no use is counted and skipped."""
         if not self._advance(now).is_over:
             session = self._generations.by_remote_username(candidate.username_fragment)
             pairing.add_remote_candidate(session, candidate)
@@ -446,7 +446,7 @@ class Agent:
         # Before an answer is looked at that nobody has taken in for long: lost consent does not come back (RFC 7675
         # section 5.1).
         generations.settle(now)
-        if generations.current.is_over:
+        if self.state >= State.FAILED:
             self._digest(now)
             return
         path: Path = (batch.local, batch.remote, batch.transport)

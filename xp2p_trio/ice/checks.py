@@ -97,7 +97,7 @@ def fail_host(session: Session, base: Address | None, host: str, why: str) -> No
 
 
 def expire(session: Session, now: float) -> None:
-    """Nothing may leave over the selected pair any more, and what was asked on it is forgotten (RFC 7675 section 5.1)."""
+    """Nothing may leave over the selected pair any more; what was asked on it is forgotten (RFC 7675 section 5.1)."""
     pair = session.selected
     assert pair is not None
     session.consent.stop()

@@ -233,9 +233,8 @@ class Generations:
 
     def advance(self, now: float) -> None:
         """Tell all of the time."""
-        self.current.now = now
-        if self.previous is not None:
-            self.previous.now = now
+        for session in self.alive:
+            session.now = now
 
     def by_username(self, username_fragment: str) -> Session:
         """The session that a request with this username fragment of ours is for; the current one for any other."""
@@ -262,8 +261,9 @@ class Generations:
 
     def is_valid(self, path: Path, now: float) -> bool:
         """Whether data may come in over this path."""
-        if path in self.current.valid_paths or (self.previous is not None and path in self.previous.valid_paths):
-            return True
+        for session in self.alive:
+            if path in session.valid_paths:
+                return True
         return path in self._retired_paths and now < self._retired_until
 
     def __contains__(self, path: object) -> bool:

@@ -93,7 +93,7 @@ class Relays:
         return relay
 
     def start(self, relay: Relay, now: float) -> None:
-        """Ask for the allocation, or first for a stream to its server, unless that was done or is not wanted any more."""
+        """Ask for the allocation, or first for a stream to its server, unless that was done or is not wanted."""
         server = relay.server
         if relay.is_started or relay not in self._relays:
             return
