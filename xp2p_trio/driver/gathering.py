@@ -134,10 +134,13 @@ class Supply:
             case _:
                 pass
 
+    @trio.lowlevel.enable_ki_protection
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
         """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         while True:
             await self._engine.network.wait_interfaces_changed()
+            if self._engine.is_over:
+                return
             if not self._is_asked:
                 self._engine.network.interfaces()  # seen; what there will be is bound when the core asks for it
             elif self.bind_addresses():
