@@ -136,7 +136,7 @@ class End:
             assert was is None or was is pair.state or pair.state in EDGES[was], f"{was!r} -> {pair.state!r}"
         self.pair_states = states
         selected = self.agent.selected_pair
-        if selected is not None:
+        if selected is not None and not self.agent.is_restarting:
             matching = [p for p in report if p.is_valid and (p.local, p.remote) == (selected.local, selected.remote)]
             assert len(matching) == 1, "the selected pair is not one valid pair"
 
@@ -202,6 +202,19 @@ class World:
     def introduce(self) -> None:
         """Gather, and tell each side about the other."""
         self.gather()
+        for end in self.ends:
+            self.tell_credentials(end)
+            self.tell_candidates(end)
+
+    def restart(self, *ends: End) -> None:
+        """Restart ICE on these sides, or on both; nobody is told."""
+        for end in ends or self.ends:
+            end.agent.restart(self.now)
+            end.agent.end_of_local_addresses(self.now)
+            end.settle(self.now)
+
+    def reintroduce(self) -> None:
+        """Tell each side about the other's restart."""
         for end in self.ends:
             self.tell_credentials(end)
             self.tell_candidates(end)
