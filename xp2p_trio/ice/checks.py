@@ -84,6 +84,7 @@ def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
     session.valid_paths.discard(pair.path)
     if session.selected is pair:
         pair.last_answer = -math.inf
+        pair.failure = why
         session.lose()
         choose(session, now)
     elif session.check_list.pairs.get(pair.path) is pair:
@@ -93,7 +94,7 @@ def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
 def fail_host(session: Session, base: Address | None, host: str, why: str) -> None:
     """Nothing gets from this base to this host."""
     for pair in list(session.check_list.pairs.values()):
-        if pair.path[0] == base and pair.path[1][0] == host and pair is not session.selected:
+        if pair.path[0] == base and pair.path[1][0] == host:
             stream_ended(session, pair, why, session.now)
 
 

@@ -41,6 +41,7 @@ class Generations:
         self.current = Session(shared, role, credentials)
         self.previous: Session | None = None
         self.gathering = Gathering(self.current, self._servers, self._sockets)
+        shared.relays.sockets = self._sockets
         self._retired_paths: frozenset[Path] = frozenset()
         self._retired_until = -math.inf
 
@@ -58,6 +59,9 @@ class Generations:
         """Begin a session, which gathers anew; roles stay (section 6.1.1). One that has no path yet is replaced."""
         old = self.current
         old.is_current = False
+        self._shared.relays.keep_peers(
+            {(path[0], path[1][0]) for each in self.alive for path in each.check_list.pairs}, old.now
+        )
         self.gathering.stop()
         if self.previous is None:
             self.previous = old
@@ -86,6 +90,8 @@ class Generations:
             self._shared.events.append(StateChanged(self.current.state))
         self.gathering.stop()
         self.gathering = Gathering(self.current, self._servers, self._sockets)
+        if not self.current.is_gathering_complete:
+            self.gathering.start()
         self.gathering.end()
 
     def has_socket(self, address: Address) -> bool:
