@@ -83,9 +83,8 @@ def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
         del session.checks[transaction_id]
     session.valid_paths.discard(pair.path)
     if session.selected is pair:
-        pair.last_answer = -math.inf
-        pair.failure = why
-        session.lose()
+        session.drop_selected(why)
+        repeat_checks(session)
         choose(session, now)
     elif session.check_list.pairs.get(pair.path) is pair:
         _fail_pair(session, pair, why, now)
@@ -140,7 +139,8 @@ def take_requests(session: Session, now: float, limit: int) -> list[tuple[Path, 
         if not transaction.is_due or transaction.transaction_id not in session.checks:
             continue
         check.pair.requests_sent += 1
-        check.pair.is_overdue = transaction.requests_sent > 0
+        if not check.is_consent:  # which is sent once
+            check.pair.is_overdue = transaction.requests_sent > 0
         session.counters.requests_sent += 1
         if check.is_consent and check.pair is session.selected:
             session.consent.note_request(now)

@@ -138,11 +138,13 @@ def explain_consent(session: Session) -> str:
     if selected is None:
         return "the peer has not answered consent checks for 30 s. Start a new session"
     host, port = selected.remote.address
-    server = session.shared.relays.server_of(selected.local.base)
-    way = "" if server is None else f", by way of {server_name(server)},"
-    if selected.failure:
-        cause = f"{'that way is gone' if server is None else 'nothing gets through'}: {selected.failure}"
-    elif server is not None:
+    relay = session.shared.relays.at(selected.local.base)
+    way = "" if relay is None else f", by way of {server_name(relay.server)},"
+    if relay is not None and relay.waits_for_credentials:
+        cause = "it takes the credentials no longer, and there are no others"
+    elif selected.failure:
+        cause = f"{'that way is gone' if relay is None else 'nothing gets through'}: {selected.failure}"
+    elif relay is not None:
         cause = "the peer or the server is gone, or a network has changed"
     else:
         cause = "the peer is gone, or a network has changed"

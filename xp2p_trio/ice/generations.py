@@ -7,12 +7,20 @@ from typing import Final, final
 
 from xp2p_trio.errors import Reason
 from xp2p_trio.ice.checks import fail_host, repeat_checks
-from xp2p_trio.ice.events import PairSelected, StateChanged
+from xp2p_trio.ice.events import PairSelected, ServerFailed, StateChanged
 from xp2p_trio.ice.gathering import Gathering, Servers
 from xp2p_trio.ice.local_candidates import add_host_candidate, add_tcp_candidates, remove_base
 from xp2p_trio.ice.nomination import choose
 from xp2p_trio.ice.pair import Pair, Path
-from xp2p_trio.ice.relay import News, PeerRefused, RelayEnded, RelayReady
+from xp2p_trio.ice.relay import (
+    UNAUTHORIZED,
+    CredentialsRefused,
+    News,
+    PeerRefused,
+    RelayEnded,
+    RelayReady,
+    server_name,
+)
 from xp2p_trio.ice.requests import Credentials
 from xp2p_trio.ice.session import Session, Shared
 from xp2p_trio.ice.state import Input, Role, State
@@ -130,6 +138,8 @@ class Generations:
                 self.gathering.relay_ended(news)
                 if relay.address is not None:
                     self.remove_base(relay.address, Transport.UDP, detail)
+            case CredentialsRefused(relay, realm, detail):
+                self.gathering.fail_server(ServerFailed(server_name(relay.server), UNAUTHORIZED, realm, detail))
             case PeerRefused(relay, host, reason):
                 for session in self.alive:
                     fail_host(session, relay.address, host, f"the TURN server refused the peer: {reason}")

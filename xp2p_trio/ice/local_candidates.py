@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from xp2p_trio.errors import InvalidArgument
@@ -123,9 +122,7 @@ def remove_base(session: Session, base: Address, transport: Transport, why: str)
             session.nominee = None
             session.is_nomination_due = False
         if session.selected is pair:
-            pair.last_answer = -math.inf
-            pair.failure = why
-            session.lose()
+            session.drop_selected(why)
         else:
             session.check_list.fail(pair, why)
             session.check_list.remove(pair)

@@ -9,7 +9,8 @@ import attrs
 from xp2p_trio import turn
 from xp2p_trio.sansio import Address, RandomBytes, Transport
 
-_UNAUTHORIZED: Final = 401
+UNAUTHORIZED: Final = 401
+"""RFC 8656 section 19."""
 
 
 @attrs.frozen
@@ -77,7 +78,16 @@ class PeerRefused:
     reason: str
 
 
-News: TypeAlias = RelayReady | RelayEnded | PeerRefused
+@attrs.frozen
+class CredentialsRefused:
+    """The server takes the credentials no longer, and there are no others: the allocation lasts as long as it does."""
+
+    relay: Relay
+    realm: str
+    detail: str
+
+
+News: TypeAlias = RelayReady | RelayEnded | PeerRefused | CredentialsRefused
 
 
 @final
@@ -94,7 +104,7 @@ class Relay:
         framer: of what a stream brings.
         is_started: whether the server, or a stream to it, was asked for.
         is_leaving: whether it counts for nothing any more, and only its deletion is waited for.
-        waits_for_credentials: whether only other credentials bring it on.
+        waits_for_credentials: whether the server takes nothing more from us before there are others.
     """
 
     __slots__ = (
@@ -173,7 +183,7 @@ class Relay:
     def may_renew(self) -> bool:
         """Whether other credentials may help."""
         is_wanted = self.server.is_renewable and not self.is_leaving
-        return self._code == _UNAUTHORIZED and is_wanted and not self._has_renewed
+        return self._code == UNAUTHORIZED and is_wanted and not self._has_renewed
 
     def ended(self, detail: str) -> RelayEnded:
         """The last news."""

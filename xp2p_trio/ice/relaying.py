@@ -18,7 +18,7 @@ from xp2p_trio.ice.addresses import refuse_host
 from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.events import Event, TurnCredentialsRequested
 from xp2p_trio.ice.pair import Path
-from xp2p_trio.ice.relay import News, PeerRefused, Relay, RelayReady, TurnServer, server_name
+from xp2p_trio.ice.relay import CredentialsRefused, News, PeerRefused, Relay, RelayReady, TurnServer, server_name
 from xp2p_trio.ice.streams import Streams
 from xp2p_trio.sansio import Address, Burst, Closed, Failed, RandomBytes, Transport, is_ipv6
 
@@ -69,10 +69,9 @@ class Relays:
         """Those that may still get one."""
         return [relay for relay in self._relays if relay.is_pending]
 
-    def server_of(self, base: Address) -> TurnServer | None:
-        """The server of a relayed address; None where the base is none, or none any more."""
-        relay = self._by_address.get(base)
-        return None if relay is None else relay.server
+    def at(self, base: Address) -> Relay | None:
+        """The one with this relayed address; None where the base is none, or none any more."""
+        return self._by_address.get(base)
 
     # What the agent asks for.
 
@@ -95,7 +94,8 @@ class Relays:
         configuration = turn.Configuration(
             transport=server.transport,
             address_family=turn.AddressFamily.IPV6 if is_ipv6(server.address[0]) else turn.AddressFamily.IPV4,
-            allocation_timeout=max(ice.gathering_timeout, 1.0),
+            # Who gathers gives up before, and has deleted what may have been made meanwhile.
+            allocation_timeout=ice.gathering_timeout + 1.0,
             allow_loopback=ice.allow_loopback,
             allow_link_local=ice.allow_link_local,
         )
@@ -116,10 +116,13 @@ class Relays:
 
     def abandon(self, relay: Relay, why: str, now: float) -> None:
         """Wait no longer for one that is not ready."""
-        if relay in self._relays and relay.is_pending:
-            if relay.waits_for_credentials:
-                why = "takes the credentials no longer, and others did not come in time"
-            self._dismiss(relay, why, now)
+        if relay not in self._relays or not relay.is_pending:
+            return
+        if relay.waits_for_credentials:
+            why = "takes the credentials no longer, and others did not come in time"
+        elif relay.allocation is not None:
+            why = why and relay.allocation.silence
+        self._dismiss(relay, why, now)
 
     def abandon_renewal(self, name: str, why: str, now: float) -> bool:
         """There will be no other credentials for the server of this name. Returns whether any were waited for."""
@@ -133,6 +136,7 @@ class Relays:
         for relay in [relay for relay in self._relays if server_name(relay.server) == name and not relay.is_leaving]:
             relay.server = attrs.evolve(relay.server, credentials=credentials)
             if relay.allocation is not None:
+                relay.waits_for_credentials = False
                 relay.allocation.refresh_credentials(credentials, now)
             elif relay.waits_for_credentials and relay.base is not None:
                 self._allocate(relay, relay.base, now)
@@ -280,8 +284,12 @@ class Relays:
                     self.news.append(PeerRefused(relay, host, reason))
                 case turn.AllocationRefused(_, realm, code):
                     relay.refuse(code, realm)
-                case turn.CredentialsRequested(realm):
-                    self._events.append(TurnCredentialsRequested(server_name(relay.server), realm))
+                case turn.CredentialsRequested(realm, reason):
+                    relay.waits_for_credentials = True
+                    if relay.server.is_renewable:
+                        self._events.append(TurnCredentialsRequested(server_name(relay.server), realm))
+                    else:
+                        self.news.append(CredentialsRefused(relay, realm, f"takes the credentials no longer: {reason}"))
                 case turn.Redirected(server, realm):
                     self._redirect(relay, server, realm, now)
                 case Failed(failure):

@@ -81,6 +81,11 @@ class Allocation:
         return tuple(self._control.permissions.wanted)
 
     @property
+    def silence(self) -> str:
+        """Why there is no allocation yet, for a person who has stopped waiting for it."""
+        return self._control.silence
+
+    @property
     def local(self) -> Address:
         """Our end of the transport."""
         return self._local

@@ -113,6 +113,11 @@ class Control:
         elif self.state <= State.ALLOCATING:
             self._finish(Input.CLOSE, Closed())
 
+    @property
+    def silence(self) -> str:
+        """Why there is no answer, as far as we can tell."""
+        return diagnosis.of_silence(self.server, self._configuration.transport, self._requests.oldest)[1]
+
     def refresh(self, now: float) -> None:
         """Let the next refresh be due, unless one is under way."""
         if self.state is State.ALLOCATED and self._refresh.is_running:
