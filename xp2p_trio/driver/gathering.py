@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import secrets
-from collections.abc import Callable
-from typing import Protocol, TypeVar, final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeVar, final
 
 import trio
 
@@ -16,11 +17,18 @@ from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.mdns import MdnsService, NameTaker
 from xp2p_trio.driver.nursery import Background
+from xp2p_trio.errors import InvalidState
 from xp2p_trio.peer import Configuration, IceServer
 from xp2p_trio.sansio import Address, Transport, is_ipv6
 
 # Windows reserves ranges of ports, and says EACCES of them.
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+
+RENEWAL_PATIENCE: Final = 30.0
+"""Seconds that a program may take to get credentials while an allocation lives on with the old ones."""
+
+RENEWAL_PAUSES: Final = (10.0, 20.0, 40.0, 80.0)
+"""Seconds until it is asked once more when it has none; an allocation is refreshed five minutes before its end."""
 
 BoundT = TypeVar("BoundT")
 
@@ -78,6 +86,8 @@ class Supply:
             enable_ipv6=configuration.enable_ipv6,
         )
         self._renewing: set[str] = set()
+        self._credentials = {server.url: server.credentials for server in configuration.ice_servers}
+        self._provision = trio.CancelScope()
         self._is_asked = False
 
     def check(self) -> None:
@@ -107,7 +117,9 @@ class Supply:
                 self._is_asked = True
                 self.bind_addresses()
                 if self._servers:
-                    self._start_soon(self._provide_servers)
+                    self._provision.cancel("ICE was restarted, and asks again")
+                    self._provision = trio.CancelScope()
+                    self._start_soon(self._provide_servers, self._provision)
                 else:  # so that a description has every candidate at once
                     self._core.end_of_local_addresses(trio.current_time())
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
@@ -188,58 +200,81 @@ class Supply:
             self._bound[host].append((address, Transport.TCP))
             self._core.add_local_address(address, now, Transport.TCP)
 
-    async def _provide_servers(self) -> None:
+    async def _provide_servers(self, scope: trio.CancelScope) -> None:
         """Resolve the servers' names, all at once, and say when nothing more will come."""
-        unresolved = dict(self._servers)
+        missing = dict.fromkeys(self._servers, "has no address")
         patience = self._configuration.ice.gathering_timeout
-        with trio.move_on_after(patience):
-            async with trio.open_nursery() as nursery:
-                for server in self._servers.values():
-                    nursery.start_soon(self._provide_server, server, unresolved)
-        now = trio.current_time()
-        for url in unresolved:
-            self._core.server_failed(url, f"has no address or credentials after {patience:g} s", now)
-        self._core.end_of_local_addresses(now)
+        # Of a restart that was taken back nobody wants to hear any more.
+        with scope, contextlib.suppress(InvalidState):
+            with trio.move_on_after(patience):
+                async with trio.open_nursery() as nursery:
+                    for server in self._servers.values():
+                        nursery.start_soon(self._provide_server, server, missing)
+            now = trio.current_time()
+            for url, what in missing.items():
+                self._core.server_failed(url, f"{what} after {patience:g} s", now)
+            self._core.end_of_local_addresses(now)
         self._engine.flush()
 
-    async def _provide_server(self, server: IceServer, unresolved: dict[str, IceServer]) -> None:
+    async def _provide_server(self, server: IceServer, missing: dict[str, str]) -> None:
+        credentials: turn.Credentials | None = None
         try:
-            addresses = await self._engine.network.resolve(server.host, server.port)
-            credentials = await self._credentials(server) if server.is_turn else None
+            addresses = self._usable(await self._engine.network.resolve(server.host, server.port))
+            if server.is_turn:
+                missing[server.url] = "has no credentials"
+                credentials = self._credentials[server.url] or await self._ask_for_credentials(server)
         except (OSError, _CredentialsMissing) as error:
             self._core.server_failed(server.url, str(error), trio.current_time())
         else:
-            now = trio.current_time()
-            families = [False, True] if self._configuration.enable_ipv6 else [False]
-            for wanted in families:
-                usable = [address for address in addresses if is_ipv6(address[0]) is wanted]
-                if credentials is None:
-                    for address in usable:
-                        self._core.add_stun_server(address, now, server.url)
-                elif usable:
-                    self._core.add_turn_server(
-                        ice.TurnServer(
-                            usable[0],
-                            credentials,
-                            server.transport,
-                            name=server.url,
-                            host=server.host,
-                            is_renewable=server.renew is not None,
-                        ),
-                        now,
-                    )
-        unresolved.pop(server.url, None)
+            self._tell_of(server, addresses, credentials)
+        del missing[server.url]
         self._engine.flush()
 
-    async def _credentials(self, server: IceServer) -> turn.Credentials:
-        if server.credentials is not None:
-            return server.credentials
+    def _usable(self, addresses: Sequence[Address]) -> list[Address]:
+        usable = [each for each in addresses if self._configuration.enable_ipv6 or not is_ipv6(each[0])]
+        if addresses and not usable:
+            raise OSError("has addresses of IPv6 alone, which enable_ipv6 would let in")
+        return usable
+
+    def _tell_of(self, server: IceServer, addresses: list[Address], credentials: turn.Credentials | None) -> None:
+        now = trio.current_time()
+        with contextlib.suppress(InvalidState):  # as above
+            if credentials is None:
+                for address in addresses:
+                    self._core.add_stun_server(address, now, server.url)
+                return
+            first = [next((each for each in addresses if is_ipv6(each[0]) is family), None) for family in (False, True)]
+            for address in filter(None, first):
+                self._core.add_turn_server(
+                    ice.TurnServer(
+                        address,
+                        credentials,
+                        server.transport,
+                        name=server.url,
+                        host=server.host,
+                        is_renewable=server.renew is not None,
+                    ),
+                    now,
+                )
+
+    async def _ask_for_credentials(self, server: IceServer) -> turn.Credentials:
+        """Those that the program gives, which are remembered.
+
+        Raises:
+            _CredentialsMissing: it gives none.
+        """
         assert server.renew is not None  # the configuration has refused a server with neither
         try:
-            return await server.renew()
+            credentials = await server.renew()
         except Exception as error:  # the program's function may raise anything
             logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
             raise _CredentialsMissing(f"its credentials could not be had: {error!r}") from error
+        if not isinstance(credentials, turn.Credentials):
+            what = type(credentials).__name__  # and no more, as it may hold a password
+            logger.warning("renew of %s gave %s, which is no turn.Credentials", server.url, what)
+            raise _CredentialsMissing(f"its renew gave no turn.Credentials, but {what}")
+        self._credentials[server.url] = credentials
+        return credentials
 
     def _renew(self, url: str) -> None:
         server = self._servers.get(url)
@@ -248,16 +283,19 @@ class Supply:
             self._start_soon(self._renew_credentials, server)
 
     async def _renew_credentials(self, server: IceServer) -> None:
-        assert server.renew is not None
-        try:
-            credentials = await server.renew()
-        except Exception as error:
-            logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
-            self._core.server_failed(
-                server.url, f"its credentials could not be renewed: {error!r}", trio.current_time()
-            )
-        else:
-            self._core.refresh_turn_credentials(server.url, credentials, trio.current_time())
+        """More than once, as an allocation lives on for minutes without."""
+        for pause in (*RENEWAL_PAUSES, 0.0):
+            try:
+                with trio.fail_after(RENEWAL_PATIENCE):
+                    credentials = await self._ask_for_credentials(server)
+            except (_CredentialsMissing, trio.TooSlowError) as error:
+                detail = str(error) or f"its renew gave no credentials in {RENEWAL_PATIENCE:g} s"
+                self._core.server_failed(server.url, detail, trio.current_time())
+                self._engine.flush()
+                await trio.sleep(pause)
+            else:
+                self._core.refresh_turn_credentials(server.url, credentials, trio.current_time())
+                break
         self._renewing.discard(server.url)
         self._engine.flush()
 
