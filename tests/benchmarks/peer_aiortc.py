@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCDataChannel, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 
 from tests.benchmarks import workload
 
@@ -40,8 +40,8 @@ class Signaling:
         return RTCSessionDescription(**await self.receive())
 
 
-def new_connection() -> RTCPeerConnection:
-    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
+def new_connection(plan: workload.Plan) -> RTCPeerConnection:
+    return RTCPeerConnection(RTCConfiguration(iceServers=[RTCIceServer(url) for url in plan.ice_servers]))
 
 
 async def wait_open(channel: RTCDataChannel) -> None:
@@ -94,7 +94,7 @@ async def run_a(signaling: Signaling, plan: workload.Plan) -> None:
     opens: list[float] = []
     figures: dict[str, Any] = {}
     for index in range(plan.opens):
-        pc = new_connection()
+        pc = new_connection(plan)
         await signaling.receive()  # B has made its own
         start = workload.now()
         channel = pc.createDataChannel("open")
@@ -131,7 +131,7 @@ def serve_channel(channel: RTCDataChannel) -> None:
 
 async def run_b(signaling: Signaling, plan: workload.Plan) -> None:
     for _ in range(plan.opens):
-        pc = new_connection()
+        pc = new_connection(plan)
         pc.on("datachannel", serve_channel)
         await signaling.send("ready")
         await pc.setRemoteDescription(await signaling.receive_description())

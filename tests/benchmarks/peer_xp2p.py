@@ -92,10 +92,11 @@ async def measure_round_trips(pc: xp2p_trio.PeerConnection, count: int) -> list[
 
 async def run_a(wire: Wire, plan: workload.Plan) -> None:
     opens: list[float] = []
+    config = xp2p_trio.Configuration(ice_servers=plan.ice_servers)
     figures: dict[str, Any] = {}
     for index in range(plan.opens):
         await wire.receive(f"{READY} {index}")
-        async with xp2p_trio.connect(Signaling(wire, index), initiator=True) as pc:
+        async with xp2p_trio.connect(Signaling(wire, index), initiator=True, config=config) as pc:
             start = workload.now()
             channel = pc.create_data_channel("open")
             await channel.wait_open()
@@ -121,8 +122,12 @@ async def serve_channel(channel: xp2p_trio.DataChannel) -> None:
 
 
 async def run_b(wire: Wire, plan: workload.Plan) -> None:
+    config = xp2p_trio.Configuration(ice_servers=plan.ice_servers)
     for index in range(plan.opens):
-        async with xp2p_trio.connect(Signaling(wire, index), initiator=False) as pc, trio.open_nursery() as nursery:
+        async with (
+            xp2p_trio.connect(Signaling(wire, index), initiator=False, config=config) as pc,
+            trio.open_nursery() as nursery,
+        ):
             await wire.send(f"{READY} {index}")
             async for channel in pc.incoming_channels:
                 nursery.start_soon(serve_channel, channel)

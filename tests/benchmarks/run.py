@@ -7,6 +7,7 @@ depend on the machine and on what else it does, which is why both implementation
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -18,14 +19,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 from tests.benchmarks.workload import Plan, percentile
+from tests.interop.coturn import HOST, Coturn
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 OURS, THEIRS = "xp2p_trio", "aiortc"
 PEERS = {OURS: "tests.benchmarks.peer_xp2p", THEIRS: "tests.benchmarks.peer_aiortc"}
+
+Summary: TypeAlias = "list[tuple[Row, dict[str, list[float]]]]"
+"""Each row with every implementation's figure of every round."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +105,28 @@ def run_pair(
     return figures
 
 
-def summarize(plan: Plan, reports: dict[str, list[dict[str, Any]]]) -> list[tuple[Row, dict[str, list[float]]]]:
-    """Each row with every implementation's figure of every round."""
-    return [(row, {name: [row.read(one) for one in found] for name, found in reports.items()}) for row in rows(plan)]
+def summarize(table: list[Row], reports: dict[str, list[dict[str, Any]]]) -> Summary:
+    """Read every row's figures from the rounds' reports."""
+    return [(row, {name: [row.read(one) for one in found] for name, found in reports.items()}) for row in table]
 
 
-def print_table(summary: list[tuple[Row, dict[str, list[float]]]]) -> None:
+@contextlib.contextmanager
+def stun_servers() -> Iterator[dict[str, tuple[str, ...]]]:
+    """Lists of servers to open a connection with: coturn, and a socket that nobody reads before it.
+
+    aiortc asks the first server of a list alone, and waits for it before it says anything.
+    """
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((HOST, 0))
+        dead = f"stun:{HOST}:{silent.getsockname()[1]}"
+        server = Coturn(pathlib.Path(folder))
+        try:
+            yield {"STUN": (server.stun_url,), "one dead": (dead, server.stun_url)}
+        finally:
+            server.stop()
+
+
+def print_table(summary: Summary) -> None:
     """Medians over the rounds, the spread in brackets; a ratio above 1 means that xp2p_trio is ahead."""
     names = list(summary[0][1])
     print(f"{'':28}" + "".join(f"{name:>26}" for name in names) + (f"{'ahead by':>12}" if len(names) > 1 else ""))
@@ -133,6 +154,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each bulk measurement (default 3)")
     parser.add_argument("--pings", type=int, default=2000, help="round trips to measure (default 2000)")
     parser.add_argument("--opens", type=int, default=10, help="connections to open (default 10)")
+    parser.add_argument("--stun", action="store_true", help="measure the time to open with STUN servers; needs coturn")
     parser.add_argument("--only", choices=PEERS, help="measure one implementation alone")
     parser.add_argument("--aiortc-python", default=sys.executable, help="the interpreter that has aiortc")
     parser.add_argument("--json", type=pathlib.Path, help="where to write every figure of every round")
@@ -152,12 +174,21 @@ def main(argv: list[str] | None = None) -> int:
             print_profile(path, arguments.top)
         return 0
     plan = Plan(arguments.seconds, arguments.pings, arguments.opens)
-    reports: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for number in range(arguments.rounds):
-        for name in names:
-            print(f"round {number + 1} of {arguments.rounds}: {name}", file=sys.stderr, flush=True)
-            reports[name].append(run_pair(name, interpreters[name], plan))
-    summary = summarize(plan, reports)
+
+    def measure(title: str, plan: Plan) -> dict[str, list[dict[str, Any]]]:
+        reports: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+        for number in range(arguments.rounds):
+            for name in names:
+                print(f"{title}, round {number + 1} of {arguments.rounds}: {name}", file=sys.stderr, flush=True)
+                reports[name].append(run_pair(name, interpreters[name], plan))
+        return reports
+
+    summary = summarize(rows(plan), measure("data", plan))
+    if arguments.stun:
+        with stun_servers() as lists:
+            for title, urls in lists.items():
+                row = Row(f"time to open, {title}, ms", lambda r: statistics.median(r["opens"]) * 1e3, False)
+                summary += summarize([row], measure(title, Plan(pings=0, opens=3, sizes=(), ice_servers=urls)))
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} processors")
     print_table(summary)
     if arguments.json:

@@ -31,18 +31,20 @@ class Plan:
         pings: how many round trips.
         opens: how many connections, the last of which carries the measurements.
         sizes: message sizes of the bulk measurements.
+        ice_servers: STUN URLs that both sides are configured with.
     """
 
     seconds: float = 3.0
     pings: int = 2000
     opens: int = 10
     sizes: tuple[int, ...] = (32, 16 * 1024, 64 * 1024)
+    ice_servers: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
         """Read what `json.dumps(dataclasses.asdict(plan))` wrote."""
         members = json.loads(text)
-        return cls(**{**members, "sizes": tuple(members["sizes"])})
+        return cls(**{**members, "sizes": tuple(members["sizes"]), "ice_servers": tuple(members["ice_servers"])})
 
 
 @dataclasses.dataclass

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+import pathlib
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.interop.coturn import (
+    HOST,
+    RELAYED_PORTS,
+    Coturn,
+    NotInstalledError,
+    TlsIdentity,
+    find_turnserver,
+    make_tls_identity,
+)
 from tests.interop.foreign import Children, require
 from tests.interop.locate import PEERS
 
@@ -52,3 +62,43 @@ def foreign(request: pytest.FixtureRequest, children: Children) -> str:
     name = str(request.param)
     require(children, name)
     return name
+
+
+@pytest.fixture(scope="session")
+def tls_identity(tmp_path_factory: pytest.TempPathFactory) -> TlsIdentity:
+    """The certificate of every coturn on loopback."""
+    return make_tls_identity(tmp_path_factory.mktemp("tls"), HOST)
+
+
+@pytest.fixture
+def coturn(tmp_path: pathlib.Path, tls_identity: TlsIdentity) -> Iterator[Callable[..., Coturn]]:
+    """Starts a server with the options given."""
+    require_coturn()
+    started: list[Coturn] = []
+
+    def start(*options: str, rest: bool = False) -> Coturn:
+        first_port = RELAYED_PORTS.stop + len(RELAYED_PORTS) * len(started)  # the session's own server has the first
+        relayed_ports = range(first_port, first_port + len(RELAYED_PORTS))
+        started.append(Coturn(tmp_path, *options, tls=tls_identity, rest=rest, relayed_ports=relayed_ports))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def relay(tmp_path_factory: pytest.TempPathFactory, tls_identity: TlsIdentity) -> Iterator[Coturn]:
+    """A server with the usual options, one for all."""
+    require_coturn()
+    server = Coturn(tmp_path_factory.mktemp("coturn"), tls=tls_identity)
+    yield server
+    server.stop()
+
+
+def require_coturn() -> None:
+    """Skip the test, with the reason, where there is no coturn."""
+    try:
+        find_turnserver()
+    except NotInstalledError as exc:
+        pytest.skip(str(exc))

@@ -7,13 +7,15 @@ output by `{"id", "ok": result}` or `{"id", "error": text}`; everything else the
 
 | request | fields | result |
 |---|---|---|
-| `create` | generation, config | |
+| `create` | generation, config (RTCConfiguration; of ours: see `xp2p_peer.py`) | |
 | `create_channel` | label, init (W3C RTCDataChannelInit) | `{"key"}` |
 | `add_media` | kind: audio or video | |
 | `create_offer`, `create_answer` | | `{"sdp"}` |
 | `local_description` | | `{"sdp"}` with the candidates found so far |
 | `set_remote` | type, sdp | |
 | `add_candidate` | candidate or null, mid | |
+| `restart_ice` | | |
+| `signal` | text (of `connect`'s signaling, ours only) | |
 | `send` | key, text or base64 | |
 | `send_many` | key, seed, count, sizes | |
 | `collect` | key, count | |
@@ -29,6 +31,7 @@ output by `{"id", "ok": result}` or `{"id", "error": text}`; everything else the
 | `message` | key, text or base64 |
 | `collected` | key, count, digest |
 | `closed` | key |
+| `signal`, `news`, `failure` | text (ours only: for the other side, an event, the final diagnosis) |
 
 A child's standard error goes to a log file, whose end is part of every `ForeignError`; `INTEROP_DEBUG=1` makes it
 verbose.
@@ -42,7 +45,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -59,13 +62,17 @@ START_TIMEOUT: Final = 60.0
 TRAITS: Final = {
     # aiortc 1.16.0 writes len(str) instead of the number of UTF-8 bytes into DATA_CHANNEL_OPEN.
     # It also wants ICE credentials and codecs of its liking in every section of an answer, refused or not.
-    "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False),
+    # An offer that restarts ICE is answered with the old credentials, and the old checks go on.
+    "aiortc": Traits(opens_non_ascii=False, tells_remote_close=False, lets_media_be_refused=False, restarts=False),
     # node-datachannel's native DataChannel has no accessor for ordered, maxRetransmits and maxPacketLifeTime.
-    "node": Traits(tells_reliability=False, tells_remote_close=False),
+    # An offer that restarts ICE is refused ("Invalid ICE settings from remote SDP"), and the old checks go on.
+    # The relay policy leaves other candidates out of the description; checks leave from the host's socket all the same.
+    "node": Traits(tells_reliability=False, tells_remote_close=False, restarts=False, obeys_relay_policy=False),
     # Chromium's connectionState stays "connected" after the other side's close_notify until ICE times out.
     "chromium": Traits(tells_remote_close=False),
     "chromium-mdns": Traits(tells_remote_close=False),
     "chromium-next": Traits(tells_remote_close=False),
+    "xp2p": Traits(tells_reliability=False),
 }
 
 
@@ -246,6 +253,9 @@ class ForeignPeer:
         self._state_changed = trio.Condition()
         self._arrived, self._incoming = trio.open_memory_channel[ForeignChannel](float("inf"))
         self._gathered, self._candidates = trio.open_memory_channel[Candidate](float("inf"))
+        self._said, self.signals = trio.open_memory_channel[str](float("inf"))
+        self.news: list[str] = []
+        self._diagnosed, self._diagnosis = trio.open_memory_channel[str](float("inf"))
         self._writing = trio.Lock()
         self._ready = trio.Event()
 
@@ -303,6 +313,12 @@ class ForeignPeer:
             async with self._state_changed:
                 self._state = message["state"]
                 self._state_changed.notify_all()
+        elif message["event"] == "signal":
+            self._said.send_nowait(message["text"])
+        elif message["event"] == "news":
+            self.news.append(message["text"])
+        elif message["event"] == "failure":
+            self._diagnosed.send_nowait(message["text"])
         elif message["event"] == "channel":
             self._arrived.send_nowait(self._add_channel(message["key"], message))
         else:
@@ -312,7 +328,7 @@ class ForeignPeer:
     def _add_channel(self, key: str, fields: dict[str, Any]) -> ForeignChannel:
         return self._channels.setdefault(key, ForeignChannel(self, key, fields))
 
-    async def start(self) -> None:
+    async def start(self, config: Mapping[str, Any]) -> None:
         """Wait for a fresh child, and make the connection."""
         if not self._child.ready:
             with trio.move_on_after(START_TIMEOUT) as scope:
@@ -320,7 +336,7 @@ class ForeignPeer:
             if scope.cancelled_caught:
                 self._child.broken = True
                 raise ForeignError(f"{self.name} did not start in {START_TIMEOUT:g} s; {self._child.describe_end()}")
-        await self.call("create", generation=self._generation)
+        await self.call("create", generation=self._generation, config=dict(config))
 
     async def create_channel(self, spec: ChannelSpec) -> ForeignChannel:
         """Open a channel."""
@@ -382,6 +398,14 @@ class ForeignPeer:
         """Until the foreign side knows that the connection is over."""
         return await self._wait_state("disconnected", "failed", "closed")
 
+    async def wait_diagnosis(self) -> str:
+        """Until the connection has failed; why, in its own words."""
+        return await self._diagnosis.receive()
+
+    async def restart_ice(self) -> None:
+        """Have new credentials in the next offer."""
+        await self.call("restart_ice")
+
     async def stats(self) -> dict[str, Any]:
         """Whatever the implementation tells."""
         result = await self.call("stats")
@@ -409,15 +433,23 @@ class ForeignPeer:
 
 
 @asynccontextmanager
-async def open_foreign_peer(children: Children, name: str) -> AsyncGenerator[ForeignPeer, None]:
+async def open_foreign_peer(
+    children: Children, name: str, config: Mapping[str, Any] | None = None
+) -> AsyncGenerator[ForeignPeer, None]:
     """A connection of the named implementation; failures of the child come out as `ForeignError`."""
-    child = children.get(name)
+    async with open_peer_of(children.get(name), config or {}) as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def open_peer_of(child: Child, config: Mapping[str, Any]) -> AsyncGenerator[ForeignPeer, None]:
+    """A connection of this child."""
     peer = ForeignPeer(child)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(peer.read)
             try:
-                await peer.start()
+                await peer.start(config)
                 yield peer
             except BaseException:
                 if child.broken or trio.current_effective_deadline() == float("-inf"):

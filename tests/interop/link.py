@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import attrs
@@ -11,6 +11,7 @@ import trio
 from tests.interop.foreign import Children, open_foreign_peer
 from tests.interop.ours import open_our_peer
 from tests.interop.peer import Channel, ChannelSpec, Peer, negotiating
+from tests.interop.peers.pattern import Digest, make_message
 
 TEST_LIMIT = 60.0
 
@@ -87,3 +88,25 @@ async def check_echo(one: Channel, other: Channel, message: str | bytes) -> None
     assert await other.receive() == message
     await other.send(message)
     assert await one.receive() == message
+
+
+async def check_transfer(one: Channel, other: Channel, count: int, meanwhile: Callable[[], Awaitable[object]]) -> None:
+    """Much in both directions at once, and something in the middle of it: all arrives, in order and unchanged."""
+    sizes = [1000, 20_000]
+    arrived: list[int] = []
+
+    async def check_collected(channel: Channel, seed: int) -> None:
+        expected = Digest(make_message(seed, index, sizes) for index in range(count)).hexdigest()
+        assert await channel.collected() == expected
+        arrived.append(seed)
+
+    channels = ((one, other, 1), (other, one, 2))
+    for _, sink, _ in channels:
+        await sink.collect(count)
+    async with trio.open_nursery() as nursery:
+        for source, sink, seed in channels:
+            nursery.start_soon(check_collected, sink, seed)
+            nursery.start_soon(lambda c, s: c.send_many(seed=s, count=count, sizes=sizes), source, seed)
+        await trio.sleep(0.02)
+        await meanwhile()
+        assert not arrived, "the transfer was over too soon"

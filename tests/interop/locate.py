@@ -49,6 +49,8 @@ class NotInstalledError(Exception):
 def command(peer: str) -> list[str]:
     """The command line that starts a peer."""
     match peer:
+        case "xp2p":
+            return [sys.executable, str(_SCRIPTS / "xp2p_peer.py")]
         case "aiortc":
             return [_find_aiortc(), str(_SCRIPTS / "aiortc_peer.py")]
         case "node":

@@ -43,6 +43,8 @@ class Traits:
     tells_reliability: bool = True
     tells_remote_close: bool = True
     lets_media_be_refused: bool = True
+    restarts: bool = True
+    obeys_relay_policy: bool = True
 
 
 @attrs.frozen

@@ -1,116 +1,26 @@
-"""Our allocation against coturn, over UDP and TCP, on loopback: `apt-get install coturn` brings it."""
+"""Our allocation against coturn, over UDP, TCP and TLS."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pathlib
 import select
-import shutil
 import socket
-import subprocess
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.interop.coturn import HOST, PATIENCE, REALM, USER, Coturn
 from xp2p_trio import turn
 from xp2p_trio.errors import Reason
 from xp2p_trio.sansio import Address, Burst, Closed, Failed
 
 pytestmark = pytest.mark.interop
 
-HOST = "127.0.0.1"
-USER = turn.Credentials("alice", "wonder land")
-REALM = "coturn.test"
-PATIENCE = 15.0
-TRANSPORTS = [turn.Transport.UDP, turn.Transport.TCP]
-
-
-class Coturn:
-    """A `turnserver` of its own."""
-
-    def __init__(self, folder: pathlib.Path, *options: str) -> None:
-        command = shutil.which("turnserver") or "/usr/bin/turnserver"
-        if not os.access(command, os.X_OK):
-            pytest.fail("turnserver is not installed: apt-get install coturn")
-        self.address: Address = (HOST, free_port())
-        self.log_path = folder / "coturn.log"
-        config = folder / "turnserver.conf"
-        lines = [
-            f"listening-ip={HOST}",
-            f"relay-ip={HOST}",
-            f"listening-port={self.address[1]}",
-            f"realm={REALM}",
-            f"user={USER.username}:{USER.password}",
-            "lt-cred-mech",
-            "allow-loopback-peers",
-            "no-tls",
-            "no-dtls",
-            "no-cli",
-            "verbose",
-            "simple-log",
-            "min-port=52000",
-            "max-port=53999",
-            f"log-file={self.log_path}",
-            f"pidfile={folder / 'turnserver.pid'}",
-            f"userdb={folder / 'turndb'}",
-            *options,
-        ]
-        config.write_text("\n".join(lines) + "\n")
-        self._output = (folder / "coturn.out").open("wb")
-        self._process = subprocess.Popen([command, "-c", str(config)], stdout=self._output, stderr=subprocess.STDOUT)
-        self._wait_until_it_listens()
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
-
-    def wait_for_log(self, text: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while text not in self.log:
-            assert time.monotonic() < deadline, self.log[-3000:]
-            select.select([], [], [], 0.05)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._output.close()
-
-    def _wait_until_it_listens(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(self.address, 1.0).close()
-                return
-            except OSError:
-                assert self._process.poll() is None, self.log
-                assert time.monotonic() < deadline, self.log
-                select.select([], [], [], 0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def coturn(tmp_path: pathlib.Path) -> Iterator[Callable[..., Coturn]]:
-    started: list[Coturn] = []
-
-    def start(*options: str) -> Coturn:
-        started.append(Coturn(tmp_path, *options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
+TRANSPORTS = [turn.Transport.UDP, turn.Transport.TCP, turn.Transport.TLS]
 
 
 class Client:
@@ -119,18 +29,21 @@ class Client:
     def __init__(
         self, server: Coturn, transport: turn.Transport, credentials: turn.Credentials = USER, **choices: Any
     ) -> None:
+        server_address = server.address_for(transport)
         self._is_stream = transport.is_stream
         if self._is_stream:
-            self.socket = socket.create_connection(server.address, PATIENCE)
+            self.socket = socket.create_connection(server_address, PATIENCE)
         else:
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.socket.bind((HOST, 0))
-            self.socket.connect(server.address)
+            self.socket.connect(server_address)
+        if transport is turn.Transport.TLS:
+            self.socket = server.trust().wrap_socket(self.socket, server_hostname=HOST)
         self.socket.setblocking(False)
         self._framer = turn.StreamFramer()
         host, port = self.socket.getsockname()
         self.allocation = turn.Allocation(
-            server.address,
+            server_address,
             (host, port),
             credentials,
             random_bytes=os.urandom,
@@ -158,7 +71,7 @@ class Client:
             else:
                 for datagram in burst.datagrams:
                     self.socket.send(datagram)
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ConnectionError):
             while data := self.socket.recv(65536):
                 messages = self._framer.decode_frames(data) if self._is_stream else [data]
                 if messages:
@@ -241,23 +154,26 @@ def test_data_both_ways_by_indications_and_by_channels(
         server.wait_for_log("lifetime=0")
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_nonce_goes_stale_and_the_data_flows_on(coturn: Callable[..., Coturn], transport: turn.Transport) -> None:
-    """turn_438_storm."""
-    server = coturn("stale-nonce=5")
-    with allocated(server, transport, transport) as (one, two):
-        permit_each_other(one, two)
-        for _ in range(3):
-            live([one, two], 6.0)
-            one.allocation.create_permissions(["127.0.0.2", "127.0.0.3"], time.monotonic())
-            one.allocation.bind_channel(two.relayed_address, time.monotonic())
-            exchange(one, two, b"still there")
-            one.allocation.remove_permissions(["127.0.0.2", "127.0.0.3"], time.monotonic())
-        assert one.allocation.statistics.requests_refused >= 3
-        assert one.allocation.statistics.requests_sent < 20
-        one.allocation.close(time.monotonic())
-        live([one, two], 0.2)
-        assert one.events[-1] == Closed()
+def test_a_nonce_goes_stale_and_the_data_flows_on(coturn: Callable[..., Coturn]) -> None:
+    """turn_438_storm, over every transport at once."""
+    server = coturn("stale-nonce=2")
+    with allocated(server, *TRANSPORTS, *TRANSPORTS) as clients:
+        pairs = list(zip(clients[:3], clients[3:], strict=True))
+        for one, two in pairs:
+            permit_each_other(one, two)
+        for _ in range(2):
+            live(clients, 3.5)  # coturn counts whole seconds
+            for one, two in pairs:
+                one.allocation.create_permissions(["127.0.0.2", "127.0.0.3"], time.monotonic())
+                one.allocation.bind_channel(two.relayed_address, time.monotonic())
+                exchange(one, two, b"still there")
+                one.allocation.remove_permissions(["127.0.0.2", "127.0.0.3"], time.monotonic())
+        for one, _ in pairs:
+            assert one.allocation.statistics.requests_refused >= 3
+            assert one.allocation.statistics.requests_sent < 20
+            one.allocation.close(time.monotonic())
+        live(clients, 0.2)
+        assert all(one.events[-1] == Closed() for one, _ in pairs)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -269,10 +185,11 @@ def test_a_wrong_password_is_told_with_server_realm_and_code(
     client.allocation.start(time.monotonic())
     run([client], lambda: bool(client.events) and isinstance(client.events[-1], Failed))
     refused, failed = client.events
-    assert refused == turn.AllocationRefused(server.address, REALM, 401, refused.reason)  # type: ignore[union-attr]
+    address = server.address_for(transport)
+    assert refused == turn.AllocationRefused(address, REALM, 401, refused.reason)  # type: ignore[union-attr]
     assert isinstance(failed, Failed)
     assert failed.failure.reason is Reason.REFUSED
-    assert all(part in failed.failure.detail for part in (HOST, str(server.address[1]), "401", REALM))
+    assert all(part in failed.failure.detail for part in (HOST, str(address[1]), "401", REALM))
     assert client.allocation.statistics.requests_sent == 2
     client.socket.close()
 
@@ -332,7 +249,7 @@ def test_an_allocation_is_refreshed_before_it_expires(coturn: Callable[..., Cotu
     with allocated(server, turn.Transport.UDP) as (client,):
         (event,) = client.of(turn.Allocated)
         assert event.lifetime == 6
-        live([client], 8.0)
+        live([client], 4.5)
         assert client.events == [event]
         assert client.allocation.statistics.requests_sent >= 3
         server.wait_for_log("refreshed")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any
 
 import pytest
 import trio
 
-from tests.interop.foreign import Children, ForeignError, ForeignPeer, open_foreign_peer
+from tests.interop.foreign import Children, ForeignError, open_foreign_peer
 from tests.interop.link import Recorder, check_echo
 from tests.interop.ours import OurChannel, OurPeer, open_our_peer
-from tests.interop.peer import Candidate, ChannelSpec, negotiating
+from tests.interop.peer import ChannelSpec, negotiating
+from tests.interop.signaling import ForeignSignaling
 from xp2p_trio import connect, signaling_pair
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
@@ -45,45 +44,6 @@ def check_refusal(sdp: str) -> None:
     sections = re.findall(r"(?m)^m=(\S+) (\d+) ", sdp)
     accepted = sorted((kind, port != "0") for kind, port in sections)
     assert accepted == [("application", True), ("audio", False), ("video", False)]
-
-
-class ForeignSignaling:
-    """The foreign side of a signaling channel: JSON texts in the form of the WebRTC specification's examples."""
-
-    def __init__(self, peer: ForeignPeer, channel: trio.abc.Channel[str]) -> None:
-        self._peer = peer
-        self._channel = channel
-
-    async def offer(self) -> None:
-        """Begin."""
-        await self._tell({"description": {"type": "offer", "sdp": await self._peer.create_offer()}})
-
-    async def speak(self) -> None:
-        """Pass on the foreign candidates."""
-        line: str | None = ""
-        while line is not None:
-            candidate = await self._peer.next_candidate()
-            line = candidate.line
-            init = None if line is None else {"candidate": line.removeprefix("a="), "sdpMid": candidate.mid}
-            await self._tell({"candidate": init})
-
-    async def listen(self) -> None:
-        """Apply what our side says."""
-        async for text in self._channel:
-            signal = json.loads(text)
-            if "description" in signal:
-                description = signal["description"]
-                await self._peer.set_remote(description["type"], description["sdp"])
-                if description["type"] == "offer":
-                    await self._tell({"description": {"type": "answer", "sdp": await self._peer.create_answer()}})
-            elif signal["candidate"] is None:
-                await self._peer.add_candidate(Candidate(None))
-            else:
-                candidate = signal["candidate"]
-                await self._peer.add_candidate(Candidate(candidate["candidate"], candidate["sdpMid"]))
-
-    async def _tell(self, signal: dict[str, Any]) -> None:
-        await self._channel.send(json.dumps(signal))
 
 
 async def test_connect(children: Children, foreign: str, offers: bool) -> None:

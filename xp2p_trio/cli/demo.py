@@ -120,7 +120,7 @@ class Narrator:
 def _path(pair: ice.CandidatePair, round_trip_time: float | None) -> str:
     rtt = "" if round_trip_time is None else f", rtt {round_trip_time * 1000:.1f} ms"
     ends = f"{_address(pair.local.address)} <-> {_address(pair.remote.address)}"
-    return f"{ends} {pair.local.type}/{pair.remote.type}{rtt}"
+    return f"{ends} {pair.local.type}/{pair.remote.type}, {pair.route}{rtt}"
 
 
 def _address(address: Address) -> str:

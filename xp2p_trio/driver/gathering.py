@@ -77,6 +77,8 @@ class Supply:
         self._background: Background | None = None
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._prefixes: dict[str, int | None] = {}
+        self._virtual: set[str] = set()
+        self._round = trio.CancelScope()
         self._servers = {server.url: server for server in configuration.ice_servers}
         self._mdns = MdnsService(
             core,
@@ -87,7 +89,6 @@ class Supply:
         )
         self._renewing: set[str] = set()
         self._credentials = {server.url: server.credentials for server in configuration.ice_servers}
-        self._provision = trio.CancelScope()
         self._is_asked = False
 
     def check(self) -> None:
@@ -117,9 +118,7 @@ class Supply:
                 self._is_asked = True
                 self.bind_addresses()
                 if self._servers:
-                    self._provision.cancel("ICE was restarted, and asks again")
-                    self._provision = trio.CancelScope()
-                    self._start_soon(self._provide_servers, self._provision)
+                    self._ask_servers()
                 else:  # so that a description has every candidate at once
                     self._core.end_of_local_addresses(trio.current_time())
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
@@ -141,7 +140,7 @@ class Supply:
                 pass
 
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
-        """Follow the machine from network to network; `changed` is called when its addresses have changed."""
+        """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         while True:
             await self._engine.network.wait_interfaces_changed()
             if not self._is_asked:
@@ -154,7 +153,7 @@ class Supply:
         """Bind a socket on every address that may be used and has none, and let go of those that are gone.
 
         Returns:
-            Whether anything was done.
+            Whether an address has come or gone by which others are reached. Bridges of containers come and go all day.
         """
         hosts = self._hosts()
         gone = [host for host in self._bound if host not in hosts]
@@ -168,12 +167,14 @@ class Supply:
                 self._engine.close_socket(address, transport)
                 self._core.remove_local_address(address, now, transport)
         self._mdns.hosts_changed()
-        return bool(gone) or any(host in self._bound for host in new)
+        changed = [*gone, *(host for host in new if host in self._bound)]
+        return any(host not in self._virtual for host in changed)
 
     def _hosts(self) -> list[str]:
         configuration = self._configuration
         found = self._engine.network.interfaces()
         self._prefixes = {each.address: each.prefix_length for each in found}
+        self._virtual |= {each.address for each in found if each.is_virtual}
         if configuration.bind_address is not None:
             return [configuration.bind_address]
         hosts = host_addresses(found, enable_ipv6=configuration.enable_ipv6, wanted=configuration.interfaces)
@@ -200,20 +201,26 @@ class Supply:
             self._bound[host].append((address, Transport.TCP))
             self._core.add_local_address(address, now, Transport.TCP)
 
-    async def _provide_servers(self, scope: trio.CancelScope) -> None:
+    def _ask_servers(self) -> None:
+        """Resolve the servers' names anew; what was asked for before a restart is of no interest any more."""
+        self._round.cancel("servers are asked for anew")
+        self._round = trio.CancelScope()
+        self._start_soon(self._provide_servers, self._round)
+
+    async def _provide_servers(self, this_round: trio.CancelScope) -> None:
         """Resolve the servers' names, all at once, and say when nothing more will come."""
-        missing = dict.fromkeys(self._servers, "has no address")
+        missing = dict.fromkeys(self._servers, "address")
         patience = self._configuration.ice.gathering_timeout
-        # Of a restart that was taken back nobody wants to hear any more.
-        with scope, contextlib.suppress(InvalidState):
-            with trio.move_on_after(patience):
-                async with trio.open_nursery() as nursery:
-                    for server in self._servers.values():
-                        nursery.start_soon(self._provide_server, server, missing)
-            now = trio.current_time()
-            for url, what in missing.items():
-                self._core.server_failed(url, f"{what} after {patience:g} s", now)
-            self._core.end_of_local_addresses(now)
+        with this_round, trio.move_on_after(patience):
+            async with trio.open_nursery() as nursery:
+                for server in self._servers.values():
+                    nursery.start_soon(self._provide_server, server, missing)
+        if this_round.cancel_called:
+            return
+        now = trio.current_time()
+        for url, what in missing.items():
+            self._core.server_failed(url, f"has no {what} after {patience:g} s", now)
+        self._core.end_of_local_addresses(now)
         self._engine.flush()
 
     async def _provide_server(self, server: IceServer, missing: dict[str, str]) -> None:
@@ -221,33 +228,39 @@ class Supply:
         try:
             addresses = self._usable(await self._engine.network.resolve(server.host, server.port))
             if server.is_turn:
-                missing[server.url] = "has no credentials"
+                missing[server.url] = "credentials"
                 credentials = self._credentials[server.url] or await self._ask_for_credentials(server)
         except (OSError, _CredentialsMissing) as error:
             self._core.server_failed(server.url, str(error), trio.current_time())
         else:
-            self._tell_of(server, addresses, credentials)
-        del missing[server.url]
+            with contextlib.suppress(InvalidState):  # the restart that asked was taken back meanwhile
+                self._add_server(server, addresses, credentials, trio.current_time())
+        missing.pop(server.url, None)
         self._engine.flush()
 
-    def _usable(self, addresses: Sequence[Address]) -> list[Address]:
+    def _usable(self, addresses: Sequence[Address]) -> Sequence[Address]:
+        """Of the families that may be used.
+
+        Raises:
+            OSError: none is.
+        """
         usable = [each for each in addresses if self._configuration.enable_ipv6 or not is_ipv6(each[0])]
-        if addresses and not usable:
-            raise OSError("has addresses of IPv6 alone, which enable_ipv6 would let in")
+        if not usable:
+            raise OSError("has addresses of IPv6 alone; enable_ipv6 lets them in" if addresses else "has no address")
         return usable
 
-    def _tell_of(self, server: IceServer, addresses: list[Address], credentials: turn.Credentials | None) -> None:
-        now = trio.current_time()
-        with contextlib.suppress(InvalidState):  # as above
+    def _add_server(
+        self, server: IceServer, addresses: Sequence[Address], credentials: turn.Credentials | None, now: float
+    ) -> None:
+        for wanted in (False, True):
+            of_family = [address for address in addresses if is_ipv6(address[0]) is wanted]
             if credentials is None:
-                for address in addresses:
+                for address in of_family:
                     self._core.add_stun_server(address, now, server.url)
-                return
-            first = [next((each for each in addresses if is_ipv6(each[0]) is family), None) for family in (False, True)]
-            for address in filter(None, first):
+            elif of_family:
                 self._core.add_turn_server(
                     ice.TurnServer(
-                        address,
+                        of_family[0],
                         credentials,
                         server.transport,
                         name=server.url,
@@ -265,7 +278,7 @@ class Supply:
         """
         assert server.renew is not None  # the configuration has refused a server with neither
         try:
-            credentials = await server.renew()
+            credentials: object = await server.renew()
         except Exception as error:  # the program's function may raise anything
             logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
             raise _CredentialsMissing(f"its credentials could not be had: {error!r}") from error

@@ -79,8 +79,7 @@ def stream_opened(session: Session, pair: Pair, path: Path, now: float) -> None:
 
 def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
     """The stream of a pair cannot be connected, or has ended."""
-    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
-        del session.checks[transaction_id]
+    _forget_checks(session, pair)
     session.valid_paths.discard(pair.path)
     if session.selected is pair:
         session.drop_selected(why)
@@ -95,6 +94,20 @@ def fail_host(session: Session, base: Address | None, host: str, why: str) -> No
     for pair in list(session.check_list.pairs.values()):
         if pair.path[0] == base and pair.path[1][0] == host:
             stream_ended(session, pair, why, session.now)
+
+
+def expire(session: Session, now: float) -> None:
+    """Nothing may leave over the selected pair any more; what was asked on it is forgotten (RFC 7675 section 5.1)."""
+    pair = session.selected
+    assert pair is not None
+    session.consent.stop()
+    _forget_checks(session, pair)
+    _fail_pair(session, pair, "lost consent", now)
+
+
+def _forget_checks(session: Session, pair: Pair) -> None:
+    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
+        del session.checks[transaction_id]
 
 
 def _start_ordinary(session: Session, pair: Pair, now: float) -> None:
@@ -163,8 +176,6 @@ def handle_timeouts(session: Session, now: float) -> None:
                 _forget_unchecked(session, check.pair)
             elif not check.is_consent:
                 _fail(session, check, "timed out", now)
-                if session.is_over:
-                    return
 
 
 def receive_response(session: Session, message: Message, path: Path, now: float) -> bool:

@@ -87,8 +87,8 @@ class Gathering:
         for relay in relays.ready:
             add_relayed_candidate(self._session, relay)
         relays.confirm(self._session.now)
-        for relay in relays.pending:  # asked for by the session before
-            self._await(relay)
+        for relay in relays.pending:
+            self._wait_for_relay(relay)
         for base in self._sockets:
             self._add_queries(base)
         for server in self.servers.turn:
@@ -97,6 +97,11 @@ class Gathering:
     def add_base(self, base: Address) -> None:
         """Let a new socket ask every server."""
         self._add_queries(base)
+
+    def remove_base(self, base: Address) -> None:
+        """Ask nothing more from a socket that is gone."""
+        for path in [path for path in self._clients if path[0] == base]:
+            del self._clients[path]
 
     def add_stun_server(self, address: Address, name: str) -> None:
         """Let every socket ask a new server."""
@@ -116,12 +121,9 @@ class Gathering:
             self._session.shared.relays.refresh_credentials(server_name(server), server.credentials, self._session.now)
         elif len(self.servers.turn) < MAX_SERVERS:
             self.servers.turn.append(server)
-            self._ask_for_relays(server)
-
-    def _ask_for_relays(self, server: TurnServer) -> None:
-        for base in self._sockets:
-            self._allocate(base, server)
-        self._allocate_by_stream(server)
+            for base in self._sockets:
+                self._allocate(base, server)
+            self._allocate_by_stream(server)
 
     def fail_server(self, failure: ServerFailed) -> None:
         """Note what became of a server."""
@@ -215,10 +217,7 @@ class Gathering:
             session.events.append(GatheringCompleted())
 
     def stop(self) -> None:
-        """The session is over. Allocations that are under way are for the next one."""
-        for relay in self._relays:
-            if not relay.is_started:
-                self._session.shared.relays.abandon(relay, "", self._session.now)
+        """The session is over."""
         self._clients.clear()
         self._relays.clear()
         self._waiting.clear()
@@ -234,8 +233,7 @@ class Gathering:
             return
         client = Client(server, base, self._session.random_bytes)
         self._clients[base, server, Transport.UDP] = client
-        self._waiting.append(client.start)
-        self._extend()
+        self._wait_for(client.start)
 
     def _allocate(self, base: Address, server: TurnServer) -> None:
         if not server.transport.is_stream and _may_reach(base, server.address):
@@ -249,8 +247,15 @@ class Gathering:
         relays = self._session.shared.relays
         relay = relays.add(server, base, local_preference)
         if relay is not None:
-            self._waiting.append(lambda now: relays.start(relay, now))
-            self._await(relay)
+            self._wait_for_relay(relay)
+
+    def _wait_for_relay(self, relay: Relay) -> None:
+        self._relays.append(relay)
+        self._wait_for(lambda now: self._session.shared.relays.start(relay, now))
+
+    def _wait_for(self, start: _Start) -> None:
+        self._waiting.append(start)
+        self._deadline = self._session.now + self._session.configuration.gathering_timeout
 
     def _allocate_once_more(self, relay: Relay) -> None:
         """The server has lost an allocation, or is back after a pause. Once, so that it does not keep us busy."""
@@ -259,13 +264,6 @@ class Gathering:
         if lost not in self._lost and (base is None or base in self._sockets):
             self._lost.add(lost)
             self._add_relay(relay.server, base, relay.local_preference)
-
-    def _await(self, relay: Relay) -> None:
-        self._relays.append(relay)
-        self._extend()
-
-    def _extend(self) -> None:
-        self._deadline = self._session.now + self._session.configuration.gathering_timeout
 
     def _forget(self, relay: Relay) -> None:
         if relay in self._relays:

@@ -104,11 +104,11 @@ class Relays:
         return relay
 
     def start(self, relay: Relay, now: float) -> None:
-        """Ask for the allocation, or first for a stream to its server."""
-        if relay not in self._relays:  # its socket has gone meanwhile
+        """Ask for the allocation, or first for a stream to its server, unless that was done or is not wanted."""
+        server = relay.server
+        if relay.is_started or relay not in self._relays:
             return
         relay.is_started = True
-        server = relay.server
         if server.transport.is_stream:
             self._streams.request(relay, None, relay.target, server.transport, server.host)
         elif relay.base is not None:
@@ -121,7 +121,7 @@ class Relays:
         if relay.waits_for_credentials:
             why = "takes the credentials no longer, and others did not come in time"
         elif relay.allocation is not None:
-            why = why and relay.allocation.silence
+            why = relay.allocation.silence
         self._dismiss(relay, why, now)
 
     def abandon_renewal(self, name: str, why: str, now: float) -> bool:

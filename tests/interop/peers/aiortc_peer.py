@@ -10,10 +10,12 @@ import os
 import sys
 from typing import Any
 
+import aioice.ice
 import aiortc
 from aiortc.sdp import candidate_from_sdp
 from pattern import Digest, make_message
 
+CONSENT_INTERVAL = aioice.ice.CONSENT_INTERVAL
 SEND_HIGH_WATER = 1 << 20
 logger = logging.getLogger(__name__)
 
@@ -62,12 +64,20 @@ class Host:
             logger.exception("command %s", request["do"])
             emit({"id": request["id"], "error": f"{type(exc).__name__}: {exc}"})
 
-    async def do_create(self, generation: int, config: dict[str, Any] | None = None) -> None:
+    async def do_create(self, generation: int, config: dict[str, Any]) -> None:
         if self.pc is not None:
             await self.pc.close()
         self.generation = generation
         self.channels = {}
-        pc = self.pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        aioice.ice.CONSENT_INTERVAL = config.get("consentInterval", CONSENT_INTERVAL)  # beyond the W3C's members
+        pc = self.pc = aiortc.RTCPeerConnection(
+            aiortc.RTCConfiguration(
+                iceServers=[aiortc.RTCIceServer(**server) for server in config.get("iceServers", ())],
+                iceTransportPolicy=aiortc.rtcconfiguration.RTCIceTransportPolicy(
+                    config.get("iceTransportPolicy", "all")
+                ),
+            )
+        )
 
         @pc.on("connectionstatechange")
         def changed() -> None:

@@ -42,10 +42,17 @@ class Channel {
   bufferedAmount() { return this.channel.bufferedAmount(); }
 }
 
+// From RTCIceServer to the one string that the library reads.
+function iceServer({ urls, username, credential }) {
+  if (username === undefined) return urls;
+  const [, scheme, place] = /^(turns?):(.*)$/.exec(urls);
+  return `${scheme}:${encodeURIComponent(username)}:${encodeURIComponent(credential)}@${place}`;
+}
+
 class Connection {
-  constructor(config, { candidate, channel, state }) {
+  constructor({ iceServers = [], iceTransportPolicy = 'all' }, { candidate, channel, state }) {
     this.pc = new library.PeerConnection('interop', {
-      iceServers: [], disableAutoNegotiation: true, maxMessageSize: 262144, ...config,
+      iceServers: iceServers.map(iceServer), iceTransportPolicy, disableAutoNegotiation: true, maxMessageSize: 262144,
     });
     this.descriptions = [];
     this.waiting = [];

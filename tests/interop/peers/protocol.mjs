@@ -146,6 +146,10 @@ export class Host {
     await this.connection.addCandidate(candidate, mid);
   }
 
+  do_restart_ice() {
+    this.connection.restartIce();
+  }
+
   do_send({ key, text, base64 }) {
     this.channels.get(key).channel.send(text ?? fromBase64(base64));
   }
