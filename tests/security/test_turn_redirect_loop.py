@@ -38,7 +38,7 @@ def test_two_that_point_at_each_other() -> None:
     world = World(alternate_server=OTHER_SERVER, other=back)
     world.client.start(0.0)
     world.run(30.0)
-    assert world.of(turn.Redirected) == [turn.Redirected(OTHER_SERVER)]
+    assert world.of(turn.Redirected) == [turn.Redirected(OTHER_SERVER, "xp2p.test")]
     assert "one redirect" in failure(world)
     assert world.client.statistics.requests_sent == 4
 
@@ -68,7 +68,7 @@ def test_answers_of_the_first_server_count_no_more() -> None:
         world.server.receive(burst.reversed(), 0.0)
         (answer_burst,) = world.server.transmit(0.0, 9)
         world.client.receive(answer_burst.reversed(), 0.0)
-    assert world.client.take_events() == [turn.Redirected(OTHER_SERVER)]
+    assert world.client.take_events() == [turn.Redirected(OTHER_SERVER, "xp2p.test")]
     (burst,) = world.client.transmit(world.now, 9)
     assert burst.remote == OTHER_SERVER
     request = stun.decode_message(burst.datagrams[0])

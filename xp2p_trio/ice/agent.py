@@ -236,13 +236,21 @@ class Agent:
         """Use these for the server of this name: the answer to `TurnCredentialsRequested`, or ahead of it."""
         session = self._advance(now)
         if not session.is_over:
+            self._generations.gathering.servers.replace_credentials(name, credentials)
             self._shared.relays.refresh_credentials(name, credentials, session.now)
+            self._digest(session.now)
 
     def server_failed(self, name: str, detail: str, now: float) -> None:
-        """A server cannot even be asked, as when its name does not resolve; `ServerFailed` says so."""
+        """A server cannot even be asked, as when its name does not resolve; `ServerFailed` says so.
+
+        Also the answer to `TurnCredentialsRequested` where there are none.
+        """
         session = self._advance(now)
-        if not session.is_over:
+        if session.is_over:
+            return
+        if not self._shared.relays.abandon_renewal(name, detail, session.now):
             self._generations.gathering.fail_server(ServerFailed(name, 0, "", detail))
+        self._digest(session.now)
 
     def end_of_local_addresses(self, now: float) -> None:
         """No more servers will come; `GatheringCompleted` follows when the queries have ended.
@@ -548,9 +556,10 @@ class Agent:
             datagrams, self._outgoing = self._outgoing, []
         else:
             datagrams, self._outgoing = self._outgoing[:limit], self._outgoing[limit:]
-        counters.datagrams_sent += len(datagrams)
-        counters.bytes_sent += sum(map(len, datagrams))
-        self._wiring.outgoing(bursts, selected.path, datagrams, now)
+        sent = self._wiring.outgoing(bursts, selected.path, datagrams, now)
+        counters.datagrams_sent += len(sent)
+        counters.bytes_sent += sum(map(len, sent))
+        counters.datagrams_unsent += len(datagrams) - len(sent)
 
     def _digest(self, now: float) -> None:
         """Draw the conclusions of what has just happened."""

@@ -82,8 +82,8 @@ def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
     _forget_checks(session, pair)
     session.valid_paths.discard(pair.path)
     if session.selected is pair:
-        pair.last_answer = -math.inf
-        session.lose()
+        session.drop_selected(why)
+        repeat_checks(session)
         choose(session, now)
     elif session.check_list.pairs.get(pair.path) is pair:
         _fail_pair(session, pair, why, now)
@@ -92,7 +92,7 @@ def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
 def fail_host(session: Session, base: Address | None, host: str, why: str) -> None:
     """Nothing gets from this base to this host."""
     for pair in list(session.check_list.pairs.values()):
-        if pair.path[0] == base and pair.path[1][0] == host and pair is not session.selected:
+        if pair.path[0] == base and pair.path[1][0] == host:
             stream_ended(session, pair, why, session.now)
 
 
@@ -152,7 +152,8 @@ def take_requests(session: Session, now: float, limit: int) -> list[tuple[Path, 
         if not transaction.is_due or transaction.transaction_id not in session.checks:
             continue
         check.pair.requests_sent += 1
-        check.pair.is_overdue = transaction.requests_sent > 0
+        if not check.is_consent:  # which is sent once
+            check.pair.is_overdue = transaction.requests_sent > 0
         session.counters.requests_sent += 1
         if check.is_consent and check.pair is session.selected:
             session.consent.note_request(now)

@@ -17,7 +17,7 @@ from xp2p_trio.ice.concealment import Concealment
 from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.consent import Consent
 from xp2p_trio.ice.events import Event, PairSelected, PathLost, PathRecovered, StateChanged
-from xp2p_trio.ice.pair import Pair, Path
+from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.parking import EarlyCheck, Parking
 from xp2p_trio.ice.relaying import Relays
 from xp2p_trio.ice.requests import Check, Credentials
@@ -262,6 +262,14 @@ class Session:
                 self.improves_until = self.now + self.configuration.patience
             if self.is_carrying:
                 self.events.append(PathLost())
+
+    def drop_selected(self, why: str) -> None:
+        """Nothing can go over the selected pair any more. It stays selected until another takes its place."""
+        assert self.selected is not None
+        self.selected.state = PairState.FAILED
+        self.selected.failure = why
+        self.selected.last_answer = -math.inf
+        self.lose()
 
     def recover(self) -> None:
         """The selected pair answers again, or is another one."""

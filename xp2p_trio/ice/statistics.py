@@ -17,7 +17,7 @@ class Statistics:
         datagrams_received: data datagrams that came in over a valid pair.
         bytes_received: their bytes.
         datagrams_dropped: neither STUN nor DTLS by the first byte, or from a path that never became valid.
-        datagrams_unsent: data given to `send` that had no fresh consent when it was to leave.
+        datagrams_unsent: data given to `send` that was not sent: without fresh consent, or larger than the path takes.
         requests_sent: checks and consent checks, retransmissions included.
         requests_received: authenticated checks of the peer.
         responses_sent: success responses.
