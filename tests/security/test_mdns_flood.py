@@ -10,7 +10,7 @@ import trio.testing
 
 from tests.driver.wrapped import WrappedNetwork
 from xp2p_trio import Configuration, IceCandidate, SessionDescription, ice, mdns, open_peer_connection, serve_peers
-from xp2p_trio.sansio import Address, Burst
+from xp2p_trio.sansio import Burst
 from xp2p_trio.testing import Host, Link, Network
 
 LIMIT = ice.Configuration().max_remote_candidates
