@@ -20,8 +20,8 @@ from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.requests import Check, build_request, is_authentic_response
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import Role
-from xp2p_trio.ice.tcp import PeerStream
-from xp2p_trio.sansio import Address, Transport, canonical_address
+from xp2p_trio.ice.tcp import connect
+from xp2p_trio.sansio import Address, canonical_address
 from xp2p_trio.stun import (
     INITIAL_RTO,
     ErrorCode,
@@ -64,37 +64,21 @@ def start_check(session: Session, now: float) -> None:
         if pair.is_connected:
             _start_ordinary(session, pair, now)
         else:
-            host = pair.local.base[0]
-            session.shared.streams.request(PeerStream(pair), host, pair.remote.address, Transport.TCP)
-
-
-def stream_opened(session: Session, pair: Pair, path: Path, now: float) -> None:
-    """The stream of a pair is connected, and so the pair is checked (RFC 6544 section 7.1)."""
-    if session.check_list.pairs.get(pair.path) is not pair or path in session.check_list.pairs:
-        session.shared.streams.release(path)  # the pair was dropped meanwhile
-        return
-    session.check_list.rename(pair, path)
-    _start_ordinary(session, pair, now)
-
-
-def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
-    """The stream of a pair cannot be connected, or has ended."""
-    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
-        del session.checks[transaction_id]
-    session.valid_paths.discard(pair.path)
-    if session.selected is pair:
-        pair.last_answer = -math.inf
-        session.lose()
-        choose(session, now)
-    elif session.check_list.pairs.get(pair.path) is pair:
-        _fail_pair(session, pair, why, now)
+            connect(session.shared.streams, pair)  # and check it once it is connected
 
 
 def fail_host(session: Session, base: Address | None, host: str, why: str) -> None:
     """Nothing gets from this base to this host."""
     for pair in list(session.check_list.pairs.values()):
         if pair.path[0] == base and pair.path[1][0] == host and pair is not session.selected:
-            stream_ended(session, pair, why, session.now)
+            drop_checks(session, pair)
+            fail_pair(session, pair, why, session.now)
+
+
+def drop_checks(session: Session, pair: Pair) -> None:
+    """Forget what is on its way for a pair, consent checks included; no answer will count."""
+    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
+        del session.checks[transaction_id]
 
 
 def _start_ordinary(session: Session, pair: Pair, now: float) -> None:
@@ -311,10 +295,11 @@ def _fail(session: Session, check: Check, why: str, now: float) -> None:
     pair = check.pair
     if pair.state is PairState.SUCCEEDED and not check.nomination:
         return
-    _fail_pair(session, pair, f"{why} after {pair.requests_sent} requests", now)
+    fail_pair(session, pair, f"{why} after {pair.requests_sent} requests", now)
 
 
-def _fail_pair(session: Session, pair: Pair, why: str, now: float) -> None:
+def fail_pair(session: Session, pair: Pair, why: str, now: float) -> None:
+    """The pair leads nowhere."""
     session.check_list.fail(pair, why)
     session.valid_paths.discard(pair.path)
     if session.nominee is pair:

@@ -183,6 +183,10 @@ class Generations:
         """Whether data may come in over this path."""
         if any(path in session.valid_paths for session in self.alive):
             return True
+        return self.is_retired(path, now)
+
+    def is_retired(self, path: Path, now: float) -> bool:
+        """Whether it is one of the old session that data may still come over."""
         return path in self._retired_paths and now < self._retired_until
 
     def __contains__(self, path: object) -> bool:

@@ -44,7 +44,7 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
     if address is None:
         session.counters.candidates_ignored += 1
         return
-    if not _may_be_checked(session, candidate.host):
+    if not may_be_checked(session, candidate.host):
         session.counters.candidates_refused += 1
         return
     if candidate.address != address:
@@ -84,7 +84,7 @@ def find_or_learn_remote(
     if known is not None:
         return known
     over_limit = len(session.learned_remotes) >= session.configuration.max_peer_reflexive_candidates
-    if priority is None or over_limit or not _may_be_checked(session, source[0]):
+    if priority is None or over_limit or not may_be_checked(session, source[0]):
         session.counters.candidates_refused += 1
         return None
     taken = {candidate.foundation for candidate in session.remote_candidates.values()}
@@ -134,7 +134,8 @@ def _is_usable(session: Session, candidate: Candidate) -> bool:
     return candidate.transport == "udp"
 
 
-def _may_be_checked(session: Session, host: str) -> bool:
+def may_be_checked(session: Session, host: str) -> bool:
+    """Whether anything is sent to this host, as far as policy goes."""
     return refuse_host(host, session.configuration) is None and session.configuration.remote_filter.admits(host)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from collections import deque
+from functools import partial
 from typing import Final, TypeAlias, final
 
 from xp2p_trio.errors import Failure, InvalidArgument, Reason
@@ -24,6 +25,7 @@ from xp2p_trio.ice.requests import Check, Credentials
 from xp2p_trio.ice.state import TRANSITIONS, Input, Role, State
 from xp2p_trio.ice.statistics import Counters
 from xp2p_trio.ice.streams import Streams
+from xp2p_trio.ice.tcp import is_held_back
 from xp2p_trio.sansio import Address, Closed, Failed, RandomBytes, Transport
 from xp2p_trio.sdp import Candidate
 
@@ -128,6 +130,8 @@ class Session:
         nominations: how many nominations were made, by us or as the peer counts them.
         renominates: whether a nomination may be followed by another (draft-thatcher-ice-renomination).
         improves_until: when no better pair than the nominated one is looked for any more.
+        reconnect_at: when the stream of the selected pair is connected anew; `reconnect_wait`: the pause before the
+            next attempt.
         fail_at: when checking ends without a valid pair.
         last_word: the terminal event of the agent, once the session is over.
         now: the newest time seen.
@@ -163,7 +167,7 @@ class Session:
         self.is_gathering_complete = False
         self.is_remote_complete = False
 
-        self.check_list = CheckList(self.configuration.max_pairs)
+        self.check_list = CheckList(self.configuration.max_pairs, partial(is_held_back, shared.streams))
         self.checks: dict[bytes, Check] = {}
         self.due: deque[Check] = deque()
         self.responses: deque[tuple[Path, bytes]] = deque()
@@ -178,6 +182,8 @@ class Session:
         self.first_valid_at = math.inf
         self.checking_since = math.inf
         self.improves_until = -math.inf
+        self.reconnect_at = math.inf
+        self.reconnect_wait = 0.0
         self.fail_at = math.inf
         self.last_word: Closed | Failed = Closed()
         self.now = -math.inf
@@ -295,4 +301,5 @@ class Session:
         self.nominee = None
         self.is_nomination_due = False
         self.consent.stop()
+        self.reconnect_at = math.inf
         self.fail_at = math.inf
