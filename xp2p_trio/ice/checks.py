@@ -90,6 +90,8 @@ def start_consent_check(session: Session, now: float) -> None:
     """Ask whether the peer still consents, each time in a transaction of its own, sent once (RFC 7675 section 5.1)."""
     if now < session.shared.next_transaction_at:
         session.consent.check.start(session.shared.next_transaction_at)
+    elif session.selected is not None and session.selected.path not in session.valid_paths:  # its socket is gone
+        session.consent.schedule(now, session.random_bytes)
     elif session.selected is not None:
         session.counters.consent_checks_sent += 1
         _start(session, session.selected, now, nomination=0, is_consent=True)

@@ -37,7 +37,7 @@ class Generations:
         self._servers = Servers()
         self._sockets: dict[Address, int] = {}
         self._ports: dict[Address, int] = {}
-        self._next_preference = 65535
+        self._next_preferences = dict.fromkeys(Transport, 65535)
         self.current = Session(shared, role, credentials)
         self.previous: Session | None = None
         self.gathering = Gathering(self.current, self._servers, self._sockets)
@@ -98,8 +98,8 @@ class Generations:
         if address in known:
             return
         # Addresses come in the driver's order of preference; each has its own value (RFC 8445 section 5.1.2.1).
-        known[address] = self._next_preference
-        self._next_preference -= 1
+        known[address] = self._next_preferences[transport]
+        self._next_preferences[transport] -= 1
         for session in self.alive:
             self._add_candidates(session, address, transport)
         if transport is Transport.UDP:

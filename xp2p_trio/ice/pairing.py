@@ -35,7 +35,9 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
             session.counters.candidates_refused += 1
         return
     if not _is_usable(session, candidate):
-        session.counters.candidates_ignored += 1
+        # One that only connects is of use, but no pair is made for it (RFC 6544 section 6.2): it is learned as it comes.
+        if not (session.configuration.tcp and candidate.tcp_type == "active"):
+            session.counters.candidates_ignored += 1
         return
     if candidate.host.endswith(".local"):
         _ask_for_name(session, candidate)
@@ -129,7 +131,7 @@ def _is_usable(session: Session, candidate: Candidate) -> bool:
         return False
     if candidate.component != COMPONENT:
         return False
-    if candidate.transport == "tcp":  # one that only connects has nothing to be paired with (RFC 6544 section 6.2)
+    if candidate.transport == "tcp":
         return session.configuration.tcp and candidate.tcp_type == "passive"
     return candidate.transport == "udp"
 
@@ -167,7 +169,7 @@ def pair_up(session: Session, local: LocalCandidate, remote: Candidate) -> None:
     if local.transport.value != remote.transport or remote.tcp_type == "active":
         return
     # Two homes may use the same private addresses; a check to it would come back to us.
-    if local.base == remote.address:
+    if remote.address == local.base or (local.transport is Transport.TCP and remote.address in session.passive):
         return
     ours, theirs = local.candidate.host, remote.host
     # Same family, and IPv6 link-local only with its like (RFC 8445 section 6.1.2.2).
