@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any, Literal, TypeAlias
+
+import attrs
 
 from xp2p_trio import ice, peer
 from xp2p_trio.sansio import Address, Transport
@@ -144,6 +146,7 @@ class Agents:
         consent_interval: of both.
         urls: servers in place of the STUN server.
         relay_only: the names of those that use nothing but TURN.
+        sides: fields of `ice.Configuration` that only one of them has, by its name.
         fields: of both configurations.
     """
 
@@ -154,6 +157,7 @@ class Agents:
         consent_interval: float = 5.0,
         urls: tuple[str, ...] = (STUN_URL,),
         relay_only: Container[str] = (),
+        sides: Mapping[str, Mapping[str, Any]] | None = None,
         **fields: Any,
     ) -> None:
         self.network = network
@@ -165,22 +169,27 @@ class Agents:
         relaying = {TURN_SERVER[0]} if "turn" in self.servers else set()
         network.add_monitor(ConsentSpy(watched | relaying, servers=[TURN_SERVER, TURNS_SERVER]))
         network.add_monitor(AmplificationSpy(watched))
-        configuration = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
+        shared = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
+        self.configurations = {
+            name: attrs.evolve(shared, ice=attrs.evolve(shared.ice, **(sides or {}).get(name, {})))
+            for name in ("alice", "bob")
+        }
         self.agents = {
             name: ice.Agent(
-                configuration.ice,
+                self.configurations[name].ice,
                 role=role,
                 random_bytes=network.random_bytes(name),
                 consent_interval=consent_interval,
                 relay_only=name in relay_only,
-                hide_hosts=configuration.mdns == "hide",
+                hide_hosts=shared.mdns == "hide",
             )
             for name, role in (("alice", ice.Role.CONTROLLING), ("bob", ice.Role.CONTROLLED))
         }
         self.events: dict[str, list[ice.Event]] = {"alice": [], "bob": []}
         names: dict[str, str] = {}
         self.answers = {
-            name: Answers(network, name, agent, configuration, names=names) for name, agent in self.agents.items()
+            name: Answers(network, name, agent, self.configurations[name], names=names)
+            for name, agent in self.agents.items()
         }
         self.introduce()
         for agent in self.agents.values():
@@ -191,7 +200,11 @@ class Agents:
         for name, agent in self.agents.items():
             other = self.agents[self.other(name)]
             agent.set_remote_credentials(
-                other.local_username_fragment, other.local_password, self.now, renomination=True
+                other.local_username_fragment,
+                other.local_password,
+                self.now,
+                lite=self.configurations[self.other(name)].ice.lite,
+                renomination=True,
             )
 
     def restart(self) -> None:

@@ -411,8 +411,9 @@ class Agent:
 
         Nothing happens once the new session carries data.
         """
-        self._advance(now)
+        session = self._advance(now)
         self._generations.cancel()
+        self._digest(session.now)
 
     def close(self, now: float) -> None:
         """End. Nothing leaves any more but the deletion of allocations, which takes a second at most; then `Closed`."""

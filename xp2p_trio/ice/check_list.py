@@ -148,9 +148,9 @@ class CheckList:
         if best is not None:
             return best
         # RFC 8445 waits for the end of a check before it thaws its like: 39.5 s, when patience may have long ended.
-        # Here a check that had to be repeated holds them no more.
-        waited_for = (p for p in self.pairs.values() if p.state is PairState.IN_PROGRESS and not p.is_overdue)
-        busy = {pair.foundation for pair in waited_for}
+        # Here a check that had to be repeated holds them no more, and one over TCP, which never is, not at all.
+        in_progress = (pair for pair in self.pairs.values() if pair.state is PairState.IN_PROGRESS)
+        busy = {p.foundation for p in in_progress if not p.is_overdue and not p.local.transport.is_stream}
         for pair in wanted:
             if pair.state is PairState.FROZEN and pair.foundation not in busy:
                 best = pair if best is None or pair.priority > best.priority else best

@@ -146,10 +146,17 @@ def handle_timeouts(session: Session, now: float) -> None:
             del session.checks[transaction_id]
             if check.is_cancelled:
                 _forget_unchecked(session, check.pair)
+            elif check.nomination and _was_swallowed(check):
+                session.nominee, session.is_nomination_due = check.pair, True
             elif not check.is_consent:
                 _fail(session, check, "timed out", now)
                 if session.is_over:
                     return
+
+
+def _was_swallowed(check: Check) -> bool:
+    """Whether a check was sent once, over a stream that is well: a driver whose buffer is full drops what comes."""
+    return check.pair.local.transport.is_stream and check.pair.last_answer > check.transaction.first_sent
 
 
 def receive_response(session: Session, message: Message, path: Path, now: float) -> bool:

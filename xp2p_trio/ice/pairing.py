@@ -35,7 +35,7 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
             session.counters.candidates_refused += 1
         return
     if not _is_usable(session, candidate):
-        # One that only connects is of use, but no pair is made for it (RFC 6544 section 6.2): it is learned as it comes.
+        # One that only connects is of use, but is in no pair (RFC 6544 section 6.2): it is learned as it comes.
         if not (session.configuration.tcp and candidate.tcp_type == "active"):
             session.counters.candidates_ignored += 1
         return

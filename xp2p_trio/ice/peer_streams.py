@@ -14,6 +14,7 @@ from xp2p_trio.ice.pairing import may_be_checked
 from xp2p_trio.ice.session import Session, Shared
 from xp2p_trio.ice.tcp import PeerStream
 from xp2p_trio.sansio import Burst, Transport, canonical_address
+from xp2p_trio.sdp import CandidateType
 
 MAX_STRANGERS: Final = 16
 """Accepted streams over which no check of the peer has come; more are at the cost of the host that has most of them."""
@@ -100,13 +101,26 @@ class PeerStreams:
 
     def sweep(self, now: float) -> None:
         """Let go of what leads nowhere any more (sections 8 and 11.1)."""
+        if not self._shared.configuration.tcp:
+            return
         for stream in self._streams.requested(PeerStream):
-            if self._session_of(stream) is None:
+            session = self._session_of(stream)
+            if session is None or stream.pair is None or not _may_be_used(session, stream.pair):
                 self._streams.withdraw(stream)
+                if session is not None and stream.pair is not None:
+                    session.check_list.remove(stream.pair)
         for path in self._streams.opened_by(PeerStream):
             if not self._is_wanted(path, now):
                 self._streams.release(path)
                 self.ended(path, "was needed no more", now)
+        for session in self._generations.alive:
+            if session.check_list.is_completed:
+                for pair in list(session.check_list.pairs.values()):
+                    if pair is not session.selected and self._has_lost_stream(pair):
+                        _forget(session, pair)
+
+    def _has_lost_stream(self, pair: Pair) -> bool:
+        return pair.local.transport.is_stream and pair.is_connected and self._streams.owner(pair.path) is None
 
     def _session_of(self, stream: PeerStream) -> Session | None:
         """The session that waits for this stream."""
@@ -137,15 +151,11 @@ class PeerStreams:
     def _is_wanted(self, path: Path, now: float) -> bool:
         if self._generations.is_retired(path, now):
             return True
-        is_known = False
         for session in self._generations.alive:
             pair = session.check_list.pairs.get(path)
             if path in session.early_checks or (pair is not None and _may_be_used(session, pair)):
+                self._strangers.pop(path, None)  # the peer's check has come
                 return True
-            is_known = is_known or pair is not None
-        if is_known:
-            self._strangers.pop(path, None)
-            return False
         return now < self._strangers.get(path, -math.inf) + STRANGER_PATIENCE
 
 
@@ -171,14 +181,29 @@ def _cut(session: Session, pair: Pair, why: str, now: float) -> None:
     """The stream of a pair is gone. A selected pair stays until another takes its place, or consent ends."""
     drop_checks(session, pair)
     if session.selected is not pair:
-        fail_pair(session, pair, why, now)
+        if pair.state is not PairState.FAILED:  # for another reason, before
+            fail_pair(session, pair, why, now)
         return
     session.valid_paths.discard(pair.path)
     pair.last_answer = -math.inf
+    pair.state = PairState.FAILED  # so that a check of the peer brings it back, should it have the same addresses
+    pair.nomination = 0
     session.lose()
     choose(session, now)
     session.reconnect_wait = FIRST_RECONNECT
     reconnect(session, now)
+
+
+def _forget(session: Session, pair: Pair) -> None:
+    """A pair whose stream is gone is no pair any more, and what was learned by it is of no use."""
+    session.check_list.remove(pair)
+    endpoint = (pair.remote.address, Transport.TCP)
+    if endpoint in session.learned_remotes:
+        session.learned_remotes.discard(endpoint)
+        session.late_remotes.discard(endpoint)
+        del session.remote_candidates[endpoint]
+    if pair.valid_local is not None and pair.valid_local.type is CandidateType.PEER_REFLEXIVE:
+        session.local_candidates = [local for local in session.local_candidates if local.candidate != pair.valid_local]
 
 
 def _is_cut(session: Session) -> bool:
@@ -197,5 +222,7 @@ def _may_be_used(session: Session, pair: Pair) -> bool:
     if pair.state is PairState.FAILED:
         return False
     if not check_list.is_completed or check_list.is_above_floor(pair) or pair in check_list.triggered:
+        return True
+    if _is_cut(session) and not pair.is_connected:
         return True
     return any(check.pair is pair and not check.is_cancelled for check in session.checks.values())
