@@ -7,7 +7,7 @@ import pytest
 from tests.ice.lone import PORT, SOCKET, Lone, frame, framed
 from xp2p_trio import stun
 from xp2p_trio.ice import Configuration, Role, State, StreamReleased
-from xp2p_trio.ice.peer_streams import MAX_STRANGERS, STRANGER_PATIENCE
+from xp2p_trio.ice.peer_streams import ACCEPTED_PATIENCE, MAX_STRANGERS
 from xp2p_trio.sansio import Address, AddressFilter
 
 SOURCE: Address = ("198.51.100.7", 1234)
@@ -51,7 +51,7 @@ def test_a_stream_over_which_the_peer_has_checked_is_no_strangers() -> None:
 def test_silent_streams_are_closed() -> None:
     lone = Lone(patience=1000.0)
     path = lone.accept(SOURCE)
-    lone.wait(STRANGER_PATIENCE - 1.0)
+    lone.wait(ACCEPTED_PATIENCE - 1.0)
     assert lone.released() == []
     lone.wait(2.0)
     other = lone.accept(attacker(1))  # whatever happens next

@@ -19,8 +19,9 @@ from xp2p_trio.sdp import CandidateType
 MAX_STRANGERS: Final = 16
 """Accepted streams over which no check of the peer has come; more are at the cost of the host that has most of them."""
 
-STRANGER_PATIENCE: Final = 30.0
-"""Seconds until the check has to be there: a peer connects in order to check."""
+ACCEPTED_PATIENCE: Final = 30.0
+"""Seconds that an accepted stream may be of no use. Who connects does it in order to check, and may know before we do
+that the stream in use is dead."""
 
 FIRST_RECONNECT: Final = 1.0
 """Seconds between an attempt to connect the selected pair anew that has failed and the next one; it doubles."""
@@ -36,7 +37,8 @@ class PeerStreams:
         self._shared = shared
         self._streams = shared.streams
         self._generations = generations
-        self._strangers: dict[Path, float] = {}  # accepted when
+        self._accepted: dict[Path, float] = {}  # when
+        self._strangers: dict[Path, None] = {}  # an ordered set
 
     def opened(self, stream: PeerStream, path: Path, now: float) -> None:
         """The stream of a pair is connected: the pair is checked when Ta allows it (section 7.1)."""
@@ -65,14 +67,15 @@ class PeerStreams:
         if not self._may_be_peer(path):
             self._streams.release(path)
             return
-        self._strangers[path] = now
+        self._accepted[path] = now
+        self._strangers[path] = None
         self.sweep(now)
         if len(self._strangers) > MAX_STRANGERS:
             counts = Counter(remote[0] for _, remote, _ in self._strangers)
             most = max(counts.values())
             excess = next(other for other in self._strangers if counts[other[1][0]] == most)
-            del self._strangers[excess]
             self._streams.release(excess)
+            self.ended(excess, "", now)
 
     def take(self, burst: Burst, now: float) -> list[bytes]:
         """The datagrams in what a stream has brought; none and its end where that is not what a peer sends."""
@@ -93,6 +96,7 @@ class PeerStreams:
     def ended(self, path: Path, why: str, now: float) -> None:
         """A stream is gone."""
         self._strangers.pop(path, None)
+        self._accepted.pop(path, None)
         for session in self._generations.alive:
             session.early_checks.pop(path, None)
             pair = session.check_list.pairs.get(path)
@@ -156,7 +160,7 @@ class PeerStreams:
             if path in session.early_checks or (pair is not None and _may_be_used(session, pair)):
                 self._strangers.pop(path, None)  # the peer's check has come
                 return True
-        return now < self._strangers.get(path, -math.inf) + STRANGER_PATIENCE
+        return now < self._accepted.get(path, -math.inf) + ACCEPTED_PATIENCE
 
 
 def reconnect(session: Session, now: float) -> None:
