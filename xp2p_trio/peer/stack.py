@@ -244,6 +244,9 @@ class Stack:
             bursts = self.agent.transmit(now, limit)
         elif self.phase is Phase.PARTING:
             self._part(now)
+        else:  # what leaves may ask for a stream
+            for event in self.agent.take_events():
+                self._observe_ice(event, now)
         return bursts
 
     def take_events(self) -> list[StackEvent]:
@@ -427,7 +430,8 @@ class Stack:
         self._deadline.stop()
         self.agent.close(now)
         # What the driver is asked for still counts; the rest is no news any more.
-        self._events += [event for event in self.agent.take_events() if isinstance(event, ice.StreamReleased)]
+        streams = ice.StreamReleased, ice.StreamRequestWithdrawn
+        self._events += [event for event in self.agent.take_events() if isinstance(event, streams)]
         if self.agent.has_ended:
             self._finish(now)
         else:
