@@ -89,7 +89,7 @@ def test_demo_tells_every_layer_and_brings_every_byte_back(
     expected = [
         r" +\d+ ms  alice  offer  -> bob +\d+ bytes, fingerprint sha-256 [0-9A-F:]+\.\.\.",
         r" +\d+ ms  bob    answer -> alice +\d+ bytes, fingerprint sha-256 [0-9A-F:]+\.\.\.",
-        r" +\d+ ms  ICE    connected +\S+:\d+ <-> \S+:\d+ \w+/\w+(, rtt \d+\.\d ms)?",
+        r" +\d+ ms  ICE    connected +\S+:\d+ <-> \S+:\d+ \w+/\w+, direct(, rtt \d+\.\d ms)?",
         r" +\d+ ms  DTLS   1\.\d established +ECDHE-\S+, fingerprints match",
         r" +\d+ ms  SCTP   established +\d+ streams, (zero checksum|CRC-32C)",
         r" +\d+ ms  DCEP   channel \d+ open +'demo'",

@@ -209,6 +209,16 @@ async def test_a_request_can_be_withdrawn(autojump_clock, is_stubborn):
         listener.close()
 
 
+async def test_a_request_can_be_withdrawn_before_anything_was_done(autojump_clock):
+    async with running() as rig:
+        listener = rig.there.listen((THERE, 0))
+        rig.engine.connect_stream(1, None, listener.address, TCP, "")
+        rig.engine.withdraw_stream(1)
+        await trio.sleep(1)
+        assert rig.core.heard == []
+        listener.close()
+
+
 async def test_closing_a_stream_is_not_told_to_who_asked_for_it(autojump_clock):
     async with running() as rig:
         theirs, name = await rig.open()

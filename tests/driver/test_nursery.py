@@ -99,6 +99,18 @@ async def test_a_crash_besides_an_error_of_the_body_hides_neither():
     assert info.group_contains(ZeroDivisionError)
 
 
+async def test_a_crash_that_repeats_itself_in_the_abort_hangs_nothing(autojump_clock):
+    def abort():
+        raise ZeroDivisionError("the same bug again")
+
+    with trio.fail_after(1), pytest.raises(InternalError) as info:
+        async with hidden_nursery(close=trio.lowlevel.checkpoint, abort=abort) as background:
+            background.start_soon(trio.sleep_forever)
+            background.start_soon(crash)
+            await trio.sleep_forever()
+    assert pytest.RaisesGroup(ZeroDivisionError, ZeroDivisionError).matches(info.value.__cause__)
+
+
 async def test_an_interrupt_in_the_background_stays_an_interrupt():
     async def interrupt():
         raise KeyboardInterrupt

@@ -29,6 +29,8 @@ PRINTED = {  # sorted, since two peers print in whichever order they come
         "echoed: hello from asyncio",
     ],
     "behind_nats.py": ["both port-restricted: hello", "both symmetric: no path"],
+    "serve_peers.py": ["hello from alice", "hello from bob", "hello from carol"],
+    "webrtc_direct.py": ["hello, stranger", "welcome back"],
     "blocking_loop.py": ["both ended", "echoed: hello from a loop"],
 }
 

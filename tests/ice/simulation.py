@@ -136,7 +136,7 @@ class End:
             assert was is None or was is pair.state or pair.state in EDGES[was], f"{was!r} -> {pair.state!r}"
         self.pair_states = states
         selected = self.agent.selected_pair
-        if selected is not None:
+        if selected is not None and not self.agent.is_restarting:
             matching = [p for p in report if p.is_valid and (p.local, p.remote) == (selected.local, selected.remote)]
             assert len(matching) == 1, "the selected pair is not one valid pair"
 

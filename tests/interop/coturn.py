@@ -181,7 +181,7 @@ class Coturn:
     async def logged(self, pattern: str, times: int = 1) -> None:
         """As `wait_for_log`, while everything else goes on."""
         with trio.move_on_after(PATIENCE):
-            while self.count(pattern) < times:
+            while self.count(pattern) < times:  # noqa: ASYNC110 - a file tells nobody
                 await trio.sleep(0.02)
         assert self.count(pattern) >= times, self.log[-3000:]
 

@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(90)]
 
 Peers: TypeAlias = tuple[ForeignPeer, ForeignPeer]
 COUNT = 2000
+ALERT: dict[str, Any] = {"ice": {"disconnected_timeout": 2.0}}
+"""A peer that notices soon when its path is gone, so that the tests are short."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -156,7 +158,7 @@ async def test_a_firewall_without_udp_is_passed_by_streams(
 
 async def test_a_rebinding_is_survived_where_the_other_side_is_public(town: Town, tmp_path: pathlib.Path) -> None:
     """The router forgets its mappings: the peer is found at its new port by its next check, without any signaling."""
-    async with talking(town, tmp_path, {}, {}, b_at_home=False) as peers:
+    async with talking(town, tmp_path, ALERT, ALERT, b_at_home=False) as peers:
         near, far = await open_channel(peers)
 
         async def change() -> None:
@@ -173,7 +175,7 @@ async def test_a_new_address_is_survived_by_a_restart(
     town: Town, server: Coturn, tmp_path: pathlib.Path, change: str
 ) -> None:
     """The router's address changes, the peer's own, or that of both peers: ICE restarts, and nothing is lost."""
-    config = {"ice_servers": [server.stun_url]}
+    config = {"ice_servers": [server.stun_url], **ALERT}
     async with talking(town, tmp_path, config, config) as peers:
         near, far = await open_channel(peers)
 

@@ -215,7 +215,7 @@ async def test_the_second_relay_takes_over(coturn: Callable[..., Coturn]) -> Non
     """Relay-only with two servers: the one in use dies, ICE restarts over the other, and nothing is lost."""
     servers = [coturn(), coturn()]
     fields: dict[str, Any] = relay_only(*(server.url() for server in servers))
-    config = Configuration(**fields)
+    config = Configuration(**fields, ice=ice.Configuration(disconnected_timeout=2.0))
     one_end, other_end = signaling_pair()
     with trio.fail_after(60):
         async with (

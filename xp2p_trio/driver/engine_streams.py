@@ -93,8 +93,8 @@ class EngineStreams:
     ) -> None:
         """As `Engine.connect_stream`."""
         assert self._background is not None
-        self._connecting[number] = trio.CancelScope()
-        self._background.start_soon(self._connect, number, local_host, remote, transport, server_name)
+        scope = self._connecting[number] = trio.CancelScope()
+        self._background.start_soon(self._connect, scope, number, local_host, remote, transport, server_name)
 
     def withdraw(self, number: int) -> None:
         """As `Engine.withdraw_stream`."""
@@ -151,11 +151,17 @@ class EngineStreams:
 
     @trio.lowlevel.enable_ki_protection
     async def _connect(
-        self, number: int, local_host: str | None, remote: Address, transport: Transport, server_name: str
+        self,
+        scope: trio.CancelScope,
+        number: int,
+        local_host: str | None,
+        remote: Address,
+        transport: Transport,
+        server_name: str,
     ) -> None:
         stream: StreamSocket | None = None
         detail = f"no {transport.name} connection to {remote[0]} port {remote[1]} within {CONNECT_PATIENCE:g} s"
-        with self._connecting[number], trio.move_on_after(CONNECT_PATIENCE):
+        with scope, trio.move_on_after(CONNECT_PATIENCE):
             try:
                 stream = await self._network.connect_stream(local_host, remote, transport, server_name)
             except OSError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, final
 
 import trio
@@ -16,6 +17,7 @@ from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.mdns import MdnsService, NameTaker
 from xp2p_trio.driver.nursery import Background
+from xp2p_trio.errors import InvalidState
 from xp2p_trio.peer import Configuration, IceServer
 from xp2p_trio.sansio import Address, Transport, is_ipv6
 
@@ -69,6 +71,8 @@ class Supply:
         self._background: Background | None = None
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._prefixes: dict[str, int | None] = {}
+        self._virtual: set[str] = set()
+        self._round = trio.CancelScope()
         self._servers = {server.url: server for server in configuration.ice_servers}
         self._mdns = MdnsService(
             core,
@@ -107,7 +111,7 @@ class Supply:
                 self._is_asked = True
                 self.bind_addresses()
                 if self._servers:
-                    self._start_soon(self._provide_servers)
+                    self._ask_servers()
                 else:  # so that a description has every candidate at once
                     self._core.end_of_local_addresses(trio.current_time())
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
@@ -129,7 +133,7 @@ class Supply:
                 pass
 
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
-        """Follow the machine from network to network; `changed` is called when its addresses have changed."""
+        """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         while True:
             await self._engine.network.wait_interfaces_changed()
             if not self._is_asked:
@@ -142,7 +146,7 @@ class Supply:
         """Bind a socket on every address that may be used and has none, and let go of those that are gone.
 
         Returns:
-            Whether anything was done.
+            Whether an address has come or gone by which others are reached. Bridges of containers come and go all day.
         """
         hosts = self._hosts()
         gone = [host for host in self._bound if host not in hosts]
@@ -156,12 +160,14 @@ class Supply:
                 self._engine.close_socket(address, transport)
                 self._core.remove_local_address(address, now, transport)
         self._mdns.hosts_changed()
-        return bool(gone) or any(host in self._bound for host in new)
+        changed = [*gone, *(host for host in new if host in self._bound)]
+        return any(host not in self._virtual for host in changed)
 
     def _hosts(self) -> list[str]:
         configuration = self._configuration
         found = self._engine.network.interfaces()
         self._prefixes = {each.address: each.prefix_length for each in found}
+        self._virtual |= {each.address for each in found if each.is_virtual}
         if configuration.bind_address is not None:
             return [configuration.bind_address]
         hosts = host_addresses(found, enable_ipv6=configuration.enable_ipv6, wanted=configuration.interfaces)
@@ -188,14 +194,22 @@ class Supply:
             self._bound[host].append((address, Transport.TCP))
             self._core.add_local_address(address, now, Transport.TCP)
 
-    async def _provide_servers(self) -> None:
+    def _ask_servers(self) -> None:
+        """Resolve the servers' names anew; what was asked for before a restart is of no interest any more."""
+        self._round.cancel("servers are asked for anew")
+        self._round = trio.CancelScope()
+        self._start_soon(self._provide_servers, self._round)
+
+    async def _provide_servers(self, this_round: trio.CancelScope) -> None:
         """Resolve the servers' names, all at once, and say when nothing more will come."""
         unresolved = dict(self._servers)
         patience = self._configuration.ice.gathering_timeout
-        with trio.move_on_after(patience):
+        with this_round, trio.move_on_after(patience):
             async with trio.open_nursery() as nursery:
                 for server in self._servers.values():
                     nursery.start_soon(self._provide_server, server, unresolved)
+        if this_round.cancel_called:
+            return
         now = trio.current_time()
         for url in unresolved:
             self._core.server_failed(url, f"has no address or credentials after {patience:g} s", now)
@@ -209,27 +223,32 @@ class Supply:
         except (OSError, _CredentialsMissing) as error:
             self._core.server_failed(server.url, str(error), trio.current_time())
         else:
-            now = trio.current_time()
-            families = [False, True] if self._configuration.enable_ipv6 else [False]
-            for wanted in families:
-                usable = [address for address in addresses if is_ipv6(address[0]) is wanted]
-                if credentials is None:
-                    for address in usable:
-                        self._core.add_stun_server(address, now, server.url)
-                elif usable:
-                    self._core.add_turn_server(
-                        ice.TurnServer(
-                            usable[0],
-                            credentials,
-                            server.transport,
-                            name=server.url,
-                            host=server.host,
-                            is_renewable=server.renew is not None,
-                        ),
-                        now,
-                    )
+            with contextlib.suppress(InvalidState):  # the restart that asked was taken back meanwhile
+                self._add_server(server, addresses, credentials, trio.current_time())
         unresolved.pop(server.url, None)
         self._engine.flush()
+
+    def _add_server(
+        self, server: IceServer, addresses: Sequence[Address], credentials: turn.Credentials | None, now: float
+    ) -> None:
+        families = [False, True] if self._configuration.enable_ipv6 else [False]
+        for wanted in families:
+            usable = [address for address in addresses if is_ipv6(address[0]) is wanted]
+            if credentials is None:
+                for address in usable:
+                    self._core.add_stun_server(address, now, server.url)
+            elif usable:
+                self._core.add_turn_server(
+                    ice.TurnServer(
+                        usable[0],
+                        credentials,
+                        server.transport,
+                        name=server.url,
+                        host=server.host,
+                        is_renewable=server.renew is not None,
+                    ),
+                    now,
+                )
 
     async def _credentials(self, server: IceServer) -> turn.Credentials:
         if server.credentials is not None:

@@ -77,7 +77,8 @@ async def hidden_nursery(
                 error = exc
                 crashed_first = nursery.cancel_scope.cancel_called
                 abort()
-            background.cancel("the connection's block was left")
+            finally:  # also when `abort` meets the bug that has crashed a task
+                background.cancel("the connection's block was left")
     except BaseExceptionGroup as group:
         crash = group.split(trio.Cancelled)[1]
         if crash is None:  # an outer cancellation, which comes in addition to what the block says

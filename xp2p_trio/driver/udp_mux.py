@@ -300,6 +300,7 @@ async def open_udp_mux(
 
     async def close() -> None:
         exchange.close()
+        await trio.lowlevel.checkpoint()
 
     below = network or SystemNetwork()
     async with hidden_nursery(close=close, abort=lambda: exchange.close()) as background:

@@ -9,10 +9,9 @@ from typing import Final, final
 import attrs
 
 from xp2p_trio import turn
-from xp2p_trio.errors import InvalidArgument, InvalidState, Reason
+from xp2p_trio.errors import InvalidArgument, InvalidState
 from xp2p_trio.ice import local_candidates, nomination, pairing, responder, steps
 from xp2p_trio.ice.configuration import CONSENT_INTERVAL, Configuration, check_credentials
-from xp2p_trio.ice.diagnosis import explain_consent, explain_no_path
 from xp2p_trio.ice.events import AddressesRequested, Event, ServerFailed
 from xp2p_trio.ice.generations import Generations
 from xp2p_trio.ice.pair import CandidatePair, PairReport, Path
@@ -28,6 +27,7 @@ from xp2p_trio.ice.wiring import Wiring
 from xp2p_trio.sansio import Address, Burst, RandomBytes, Transport, canonical_address
 from xp2p_trio.sdp import Candidate
 
+_UDP: Final = Transport.UDP  # an attribute of an enumeration costs as much as a look-up in a dictionary
 _MIN_CONSENT_INTERVAL: Final = 5.0  # RFC 7675 section 5.1: never less than 4 s apart, and 0.8 is the least factor
 _MAX_CONSENT_INTERVAL: Final = 24.0  # with the factor 1.2 still before consent expires
 
@@ -131,7 +131,7 @@ class Agent:
     @property
     def is_restarting(self) -> bool:
         """Whether a restart has not yet found a path of its own."""
-        return self._generations.previous is not None
+        return self._generations.is_restarting
 
     @property
     def has_ended(self) -> bool:
@@ -311,9 +311,11 @@ class Agent:
 
     def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
         """The addresses behind an mDNS name: the answer to `NameRequested`; none when nobody answers to it."""
-        self._advance(now)
+        if self._advance(now).is_over:
+            return
         for session in self._generations.alive:
             pairing.take_name(session, name, hosts)
+        self._digest(self._now)
 
     # Commands: the peer.
 
@@ -369,16 +371,18 @@ class Agent:
         self._digest(session.now)
 
     def add_remote_candidate(self, candidate: Candidate, now: float) -> None:
-        """A candidate of the peer. One that cannot be used is counted and skipped."""
-        session = self._advance(now)
-        if not session.is_over:
+        """A candidate of the peer, of the session of its username fragment. One of no use is counted and skipped."""
+        if not self._advance(now).is_over:
+            session = self._generations.by_remote_username(candidate.username_fragment)
             pairing.add_remote_candidate(session, candidate)
             self._digest(session.now)
 
-    def end_of_remote_candidates(self, now: float) -> None:
-        """The peer has no more candidates."""
-        session = self._advance(now)
-        if session.is_over or session.is_remote_complete:
+    def end_of_remote_candidates(self, now: float, username_fragment: str | None = None) -> None:
+        """The peer has no more candidates, of the session of this username fragment of its own."""
+        if self._advance(now).is_over:
+            return
+        session = self._generations.by_remote_username(username_fragment)
+        if session.is_remote_complete:
             return
         session.is_remote_complete = True
         session.schedule_failure()
@@ -412,8 +416,9 @@ class Agent:
         Nothing happens once the new session carries data.
         """
         session = self._advance(now)
-        self._generations.cancel()
-        self._digest(session.now)
+        if not session.is_over:
+            self._generations.cancel()
+            self._digest(session.now)
 
     def close(self, now: float) -> None:
         """End. Nothing leaves any more but the deletion of allocations, which takes a second at most; then `Closed`."""
@@ -452,10 +457,14 @@ class Agent:
             self._shared.relays.receive(batch, now)  # they are being deleted
             self._digest(now)
             return
-        if self._has_lost_consent(now):
+        # Before an answer is looked at that nobody has taken in for long: lost consent does not come back (RFC 7675
+        # section 5.1).
+        generations.settle(now)
+        if self.state >= State.FAILED:
+            self._digest(now)
             return
         path: Path = (batch.local, batch.remote, batch.transport)
-        if batch.transport is Transport.UDP and path in generations.carrier.valid_paths:
+        if batch.transport is _UDP and path in generations.carrier.valid_paths:
             had_stun = self._reception.take(path, batch.datagrams, now)
         else:
             had_stun = True  # or something of a TURN server
@@ -473,15 +482,11 @@ class Agent:
             return
         self._timeout = None
         self._shared.relays.handle_timeout(now)
-        if generations.current.is_over or self._has_lost_consent(now):
-            self._digest(now)
-            return
-        for session in generations.alive:
-            steps.handle_timeout(session, now)
-        generations.gathering.handle_timeout(now)
-        current = generations.current
-        if current.state is State.CHECKING and now >= current.fail_at and generations.previous is None:
-            generations.fail(Reason.NO_PATH, explain_no_path(current, generations.gathering))
+        generations.settle(now)
+        if not generations.current.is_over:
+            for session in generations.alive:
+                steps.handle_timeout(session, now)
+            generations.gathering.handle_timeout(now)
         self._digest(now)
 
     def transmit(self, now: float, limit: int) -> list[Burst]:
@@ -535,15 +540,6 @@ class Agent:
         if self._generations.gathering.is_ended:
             raise InvalidState(f"{call}() after end_of_local_addresses()")
 
-    def _has_lost_consent(self, now: float) -> bool:
-        # Also before an answer is looked at that nobody has taken in for long: lost consent does not come back
-        # (RFC 7675 section 5.1).
-        selected = self._generations.carrier.selected
-        if self._generations.expire(now):
-            return False
-        self._generations.fail(Reason.CONSENT_EXPIRED, explain_consent(selected))
-        self._digest(now)
-        return True
 
     def _transmit_data(self, bursts: list[Burst], now: float, limit: int) -> None:
         carrier, counters = self._generations.carrier, self._shared.counters
@@ -568,9 +564,9 @@ class Agent:
             news, relays.news = relays.news, []
             for each in news:
                 generations.take_news(each)
-        generations.adopt(now)
+        generations.settle(now)
         self._peer_streams.sweep(now)
-        self._has_had_path = self._has_had_path or generations.current.selected is not None
+        self._has_had_path = self._has_had_path or generations.carrier.selected is not None
         if generations.current.is_over and not self._has_ended:
             self._end(now)
 
@@ -596,11 +592,8 @@ class Agent:
             return math.inf
         generations, relays = self._generations, self._shared.relays
         earliest = relays.next_timeout() if len(relays) else math.inf
-        current = generations.current
-        if not current.is_over:
+        if not generations.current.is_over:
             earliest = min(earliest, generations.gathering.next_timeout(), *map(steps.next_timeout, generations.alive))
-            if current.state is State.CHECKING and generations.previous is None:
-                earliest = min(earliest, current.fail_at)
         return max(earliest, self._now)
 
 

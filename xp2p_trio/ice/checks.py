@@ -81,6 +81,15 @@ def drop_checks(session: Session, pair: Pair) -> None:
         del session.checks[transaction_id]
 
 
+def expire(session: Session, now: float) -> None:
+    """Nothing may leave over the selected pair any more; what was asked on it is forgotten (RFC 7675 section 5.1)."""
+    pair = session.selected
+    assert pair is not None
+    session.consent.stop()
+    drop_checks(session, pair)
+    fail_pair(session, pair, "lost consent", now)
+
+
 def _start_ordinary(session: Session, pair: Pair, now: float) -> None:
     aggressive = session.configuration.nomination == "aggressive" and session.role is Role.CONTROLLING
     _start(session, pair, now, nomination=int(aggressive))
@@ -150,8 +159,6 @@ def handle_timeouts(session: Session, now: float) -> None:
                 session.nominee, session.is_nomination_due = check.pair, True
             elif not check.is_consent:
                 _fail(session, check, "timed out", now)
-                if session.is_over:
-                    return
 
 
 def _was_swallowed(check: Check) -> bool:

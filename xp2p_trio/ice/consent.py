@@ -23,9 +23,13 @@ class Consent:
         is_lost: whether checks have been unanswered for the timeout.
         doubted_at: when the peer's checks began to come over another path, so that less silence is enough to believe
             it; `math.inf` otherwise.
+        is_given_up: whether that is believed, so that another path which has answered meanwhile is as good as this one.
     """
 
-    __slots__ = ("_disconnected_timeout", "_interval", "check", "doubted_at", "expires_at", "is_lost", "silent_since")
+    __slots__ = (
+        "_disconnected_timeout", "_interval", "check", "doubted_at", "expires_at", "is_given_up", "is_lost",
+        "silent_since",
+    )  # fmt: skip
 
     def __init__(self, interval: float, disconnected_timeout: float) -> None:
         self._interval = interval
@@ -35,11 +39,12 @@ class Consent:
         self.expires_at = math.inf
         self.is_lost = False
         self.doubted_at = math.inf
+        self.is_given_up = False
 
     @property
-    def doubt_at(self) -> float:
-        """When another path that has answered meanwhile is as good as this one."""
-        return max(self.silent_since, self.doubted_at) + DOUBT
+    def give_up_at(self) -> float:
+        """When the doubt has lasted for long enough."""
+        return math.inf if self.is_given_up else max(self.silent_since, self.doubted_at) + DOUBT
 
     @property
     def lost_at(self) -> float:
@@ -49,8 +54,7 @@ class Consent:
     def start(self, last_answer: float, now: float, random_bytes: RandomBytes) -> None:
         """Watch a pair, whose consent is as old as its last answer."""
         self.expires_at = last_answer + CONSENT_EXPIRY
-        self.silent_since = math.inf
-        self.doubted_at = math.inf
+        self._believe()
         self.schedule(now, random_bytes)
         # A pair that has answered long ago is asked at once, so that its consent is not gone before the first check.
         if now - last_answer >= self._interval:
@@ -74,17 +78,20 @@ class Consent:
     def note_answer(self, now: float) -> None:
         """Any authenticated answer on the pair renews consent."""
         self.expires_at = now + CONSENT_EXPIRY
-        self.silent_since = math.inf
-        self.doubted_at = math.inf
+        self._believe()
 
     def stop(self) -> None:
         """The session is over."""
         self.check.stop()
         self.expires_at = -math.inf
-        self.silent_since = math.inf
-        self.doubted_at = math.inf
+        self._believe()
 
     def next_timeout(self) -> float:
         """The earliest of its timers."""
         expires_at = self.expires_at if self.expires_at > -math.inf else math.inf
-        return min(self.check.deadline, self.lost_at, self.doubt_at, expires_at)
+        return min(self.check.deadline, self.lost_at, self.give_up_at, expires_at)
+
+    def _believe(self) -> None:
+        self.silent_since = math.inf
+        self.doubted_at = math.inf
+        self.is_given_up = False

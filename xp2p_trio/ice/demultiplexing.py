@@ -24,12 +24,11 @@ import math
 import re
 from collections.abc import Hashable
 from struct import Struct
-from typing import Final, Generic, TypeVar, final
+from typing import Final, Generic, TypeAlias, TypeVar, final
 
 import attrs
 
 from xp2p_trio.errors import DecodeError, InvalidArgument
-from xp2p_trio.ice.pair import Path
 from xp2p_trio.sansio import Address, Burst, walk_tlv
 from xp2p_trio.stun import (
     HEADER_SIZE,
@@ -68,6 +67,8 @@ MAX_UNKNOWN_PER_SECOND: Final = 500
 """Requests for nobody that are looked at and told of."""
 
 SessionT = TypeVar("SessionT", bound=Hashable)
+
+_Path: TypeAlias = tuple[Address, Address]  # ours and the peer's; what is shared is UDP
 
 _FRAGMENT = re.compile(rb"[A-Za-z0-9+/]{4,256}")  # RFC 8839 section 5.4
 _USERNAME = re.compile(rb"([A-Za-z0-9+/]{4,256}):([A-Za-z0-9+/]{4,256})")
@@ -133,9 +134,9 @@ class _Member(Generic[SessionT]):
     def __init__(self, session: SessionT) -> None:
         self.session = session
         self.fragments: dict[bytes, None] = {}
-        self.named: dict[Path, None] = {}
-        self.proved: dict[Path, None] = {}
-        self.asked: dict[bytes, Path] = {}
+        self.named: dict[_Path, None] = {}
+        self.proved: dict[_Path, None] = {}
+        self.asked: dict[bytes, _Path] = {}
 
 
 @final
@@ -157,7 +158,7 @@ class Demultiplexer(Generic[SessionT]):
     def __init__(self) -> None:
         self._members: dict[SessionT, _Member[SessionT]] = {}
         self._fragments: dict[bytes, _Member[SessionT]] = {}
-        self._claims: dict[Path, _Claim[SessionT]] = {}
+        self._claims: dict[_Path, _Claim[SessionT]] = {}
         self._asked: dict[bytes, _Member[SessionT]] = {}
         self._retired: dict[bytes, float] = {}
         self._unknown: list[UnknownPeer] = []
@@ -276,7 +277,7 @@ class Demultiplexer(Generic[SessionT]):
                 shares.append((member.session, [datagram]))
         return [(session, Burst(burst.local, burst.remote, share)) for session, share in shares]
 
-    def _receiver(self, datagram: bytes, path: Path, now: float) -> _Member[SessionT] | None:
+    def _receiver(self, datagram: bytes, path: _Path, now: float) -> _Member[SessionT] | None:
         if datagram >= _NO_STUN:
             return self._owner(path)
         if len(datagram) < HEADER_SIZE:
@@ -301,14 +302,14 @@ class Demultiplexer(Generic[SessionT]):
             self._claim(member, path, now, is_proved=True)
         return member
 
-    def _owner(self, path: Path) -> _Member[SessionT] | None:
+    def _owner(self, path: _Path) -> _Member[SessionT] | None:
         claim = self._claims.get(path)
         if claim is None:
             self._strangers += 1
             return None
         return claim.member
 
-    def _requested(self, datagram: bytes, path: Path, now: float) -> _Member[SessionT] | None:
+    def _requested(self, datagram: bytes, path: _Path, now: float) -> _Member[SessionT] | None:
         try:
             attributes = walk_tlv(datagram, HEADER_SIZE, length_counts_header=False)
         except DecodeError:
@@ -327,7 +328,7 @@ class Demultiplexer(Generic[SessionT]):
         self._tell_of(datagram, path, now)
         return None
 
-    def _tell_of(self, datagram: bytes, path: Path, now: float) -> None:
+    def _tell_of(self, datagram: bytes, path: _Path, now: float) -> None:
         if not self._unknown_second <= now < self._unknown_second + 1:
             self._unknown_second = now
             self._unknown_in_second = 0
@@ -346,7 +347,7 @@ class Demultiplexer(Generic[SessionT]):
         if parts is not None:
             self._unknown.append(UnknownPeer(*path, parts[1].decode(), parts[2].decode(), datagram))
 
-    def _claim(self, member: _Member[SessionT], path: Path, now: float, *, is_proved: bool) -> None:
+    def _claim(self, member: _Member[SessionT], path: _Path, now: float, *, is_proved: bool) -> None:
         claim = self._claims.get(path)
         if claim is not None and claim.member is member:
             if claim.is_proved and not is_proved:
@@ -363,7 +364,7 @@ class Demultiplexer(Generic[SessionT]):
         paths[path] = None
         self._claims[path] = _Claim(member, now + CLAIM_LIFETIME, is_proved=is_proved)
 
-    def _make_room(self, paths: dict[Path, None], now: float, *, is_proved: bool) -> bool:
+    def _make_room(self, paths: dict[_Path, None], now: float, *, is_proved: bool) -> bool:
         """For one more path, at the cost of the oldest. A flood of forged requests pushes out nothing that is fresh."""
         if len(paths) >= (MAX_PROVED_PATHS if is_proved else MAX_NAMED_PATHS):
             oldest = next(iter(paths))
@@ -372,7 +373,7 @@ class Demultiplexer(Generic[SessionT]):
             del paths[oldest], self._claims[oldest]
         return True
 
-    def _note_request(self, member: _Member[SessionT], transaction_id: bytes, path: Path) -> None:
+    def _note_request(self, member: _Member[SessionT], transaction_id: bytes, path: _Path) -> None:
         if transaction_id in member.asked:
             return  # a retransmission
         if len(member.asked) >= MAX_TRANSACTIONS:

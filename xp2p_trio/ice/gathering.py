@@ -70,8 +70,11 @@ class Gathering:
 
     def start(self) -> None:
         """Ask, from what is there already, what is known already; after a restart that may be all."""
-        for relay in self._session.shared.relays.ready:
+        relays = self._session.shared.relays
+        for relay in relays.ready:
             add_relayed_candidate(self._session, relay)
+        for relay in relays.pending:
+            self._wait_for_relay(relay)
         for base in self._sockets:
             self._add_queries(base)
         for server in self.servers.turn:
@@ -80,6 +83,11 @@ class Gathering:
     def add_base(self, base: Address) -> None:
         """Let a new socket ask every server."""
         self._add_queries(base)
+
+    def remove_base(self, base: Address) -> None:
+        """Ask nothing more from a socket that is gone."""
+        for path in [path for path in self._clients if path[0] == base]:
+            del self._clients[path]
 
     def add_stun_server(self, address: Address, name: str) -> None:
         """Let every socket ask a new server."""
@@ -216,8 +224,11 @@ class Gathering:
         relays = self._session.shared.relays
         relay = relays.add(server, base, local_preference)
         if relay is not None:
-            self._relays.append(relay)
-            self._wait_for(lambda now: relays.start(relay, now))
+            self._wait_for_relay(relay)
+
+    def _wait_for_relay(self, relay: Relay) -> None:
+        self._relays.append(relay)
+        self._wait_for(lambda now: self._session.shared.relays.start(relay, now))
 
     def _wait_for(self, start: _Start) -> None:
         self._waiting.append(start)

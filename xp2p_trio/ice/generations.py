@@ -1,4 +1,4 @@
-"""ICE restart (RFC 8445 section 9): a new session beside the one that carries data, until it has a path of its own."""
+"""ICE restart (RFC 8445 section 9): new sessions beside the one that carries data, until one has a path of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Final, final
 
 from xp2p_trio.errors import Reason
 from xp2p_trio.ice.checks import fail_host, repeat_checks
-from xp2p_trio.ice.events import PairSelected, StateChanged
+from xp2p_trio.ice.diagnosis import explain_consent, explain_no_path
+from xp2p_trio.ice.events import PairSelected, PathLost, PathRecovered, StateChanged
 from xp2p_trio.ice.gathering import Gathering, Servers
 from xp2p_trio.ice.local_candidates import add_host_candidate, add_tcp_candidates, remove_base
 from xp2p_trio.ice.nomination import choose
@@ -19,16 +20,18 @@ from xp2p_trio.ice.state import Input, Role, State
 from xp2p_trio.sansio import Address, Transport
 
 RETIREMENT: Final = 3.0
-"""Seconds that data is still taken over the paths of the old session: what the peer sent before it knew of the new."""
+"""Seconds that data is still taken over the paths of an old session: what the peer sent before it knew of the new."""
+
+MAX_GENERATIONS: Final = 4
+"""Sessions at a time: the peer may be ahead of us by some restarts, or behind."""
 
 
 @final
 class Generations:
-    """The sessions of one agent: the current one, and while that has no path the one before it.
+    """The sessions of one agent.
 
     Attributes:
-        current: the newest, whose state is the agent's.
-        previous: the one that carries data meanwhile, or None.
+        alive: newest first. The last one carries data; each of the others may be the one that the peer carries on with.
         gathering: of the current one.
     """
 
@@ -38,55 +41,145 @@ class Generations:
         self._sockets: dict[Address, int] = {}
         self._ports: dict[Address, int] = {}
         self._next_preferences = dict.fromkeys(Transport, 65535)
-        self.current = Session(shared, role, credentials)
-        self.previous: Session | None = None
+        self.alive: tuple[Session, ...] = (Session(shared, role, credentials),)
         self.gathering = Gathering(self.current, self._servers, self._sockets)
         self._retired_paths: frozenset[Path] = frozenset()
         self._retired_until = -math.inf
 
     @property
-    def carrier(self) -> Session:
-        """The session that data goes by."""
-        return self.previous or self.current
+    def current(self) -> Session:
+        """The newest session, whose state is the agent's."""
+        return self.alive[0]
 
     @property
-    def alive(self) -> tuple[Session, ...]:
-        """All of them."""
-        return (self.current,) if self.previous is None else (self.current, self.previous)
+    def carrier(self) -> Session:
+        """The session that data goes by."""
+        return self.alive[-1]
+
+    @property
+    def is_restarting(self) -> bool:
+        """Whether a restart has not yet found a path of its own."""
+        return len(self.alive) > 1
+
+    # Restarts.
 
     def restart(self, credentials: Credentials) -> None:
-        """Begin a session, which gathers anew; roles stay (section 6.1.1). One that has no path yet is replaced."""
-        old = self.current
+        """Begin a session, which gathers anew; roles stay (RFC 8445 section 6.1.1).
+
+        One that the peer has not agreed to is replaced. Those that it has agreed to go on: it may be done with them.
+        """
+        old, kept = self.current, self.alive
         old.is_current = False
         self.gathering.stop()
-        if self.previous is None:
-            self.previous = old
-        else:
+        if self.is_restarting and old.remote_credentials is None:
             old.stop()
-        session = self.current = Session(self._shared, old.role, credentials)
+            kept = kept[1:]
+        elif len(kept) == MAX_GENERATIONS:
+            kept[-2].stop()
+            kept = (*kept[:-2], kept[-1])
+        session = Session(self._shared, old.role, credentials)
+        self.alive = (session, *kept)
         session.now = old.now
         session.is_carrying = False
         session.move(Input.GATHER)
-        self.gathering = Gathering(session, self._servers, self._sockets)
         for address in self._sockets:
             self._add_candidates(session, address, Transport.UDP)
         for address in self._ports:
             self._add_candidates(session, address, Transport.TCP)
+        self.gathering = Gathering(session, self._servers, self._sockets)
         self.gathering.start()
 
     def cancel(self) -> None:
-        """Go back to the session before the restart, unless that is too late."""
-        if self.previous is None:
+        """Go back to the session before the last restart, unless that is too late."""
+        if not self.is_restarting:
             return
         state = self.current.state
         self.current.stop()
-        self.current, self.previous = self.previous, None
-        self.current.is_current = True
-        if self.current.state is not state:
-            self._shared.events.append(StateChanged(self.current.state))
+        self.alive = self.alive[1:]
+        current = self.current
+        current.is_current = True
+        if current.state is not state:
+            self._shared.events.append(StateChanged(current.state))
         self.gathering.stop()
-        self.gathering = Gathering(self.current, self._servers, self._sockets)
+        self.gathering = Gathering(current, self._servers, self._sockets)
+        if not current.is_gathering_complete:
+            self.gathering.start()
         self.gathering.end()
+
+    def settle(self, now: float) -> None:
+        """Let a newer session carry data once it has chosen a path, or the older ones are at their end; or fail."""
+        carrier = self.carrier
+        if not self.is_restarting and carrier.selected is not None and now < carrier.consent.expires_at:
+            return
+        for session in self.alive[:-1]:
+            if self._takes_over(session, now):
+                self._hand_over(session, now)
+                break
+        while not self.current.is_over and self._is_hopeless(self.carrier, now):
+            newer = [session for session in self.alive[:-1] if session.remote_credentials is not None]
+            if all(self._is_hopeless(session, now) for session in newer):
+                self._fail(self.carrier)
+            else:
+                self._hand_over(self.alive[-2], now)
+
+    def _takes_over(self, session: Session, now: float) -> bool:
+        if session.selected is None or now >= session.consent.expires_at:
+            return False
+        carrier = self.carrier
+        return session.state is State.COMPLETED or carrier.selected is None or carrier.consent.is_lost
+
+    def _is_hopeless(self, session: Session, now: float) -> bool:
+        """Whether a session has no path any more, or will not find one."""
+        if session.is_over:
+            return False
+        if session.selected is not None:
+            return now >= session.consent.expires_at  # RFC 7675 section 5.1
+        if session.remote_credentials is None:  # and a newer one has agreed ones
+            return any(other.remote_credentials is not None for other in self.alive)
+        return session.state >= State.CONNECTED or session.fail_at == -math.inf
+
+    def _hand_over(self, session: Session, now: float) -> None:
+        before, events = self.carrier, self._shared.events
+        had_path, was_lost = before.first_valid_at < math.inf, before.consent.is_lost
+        index = self.alive.index(session)
+        dropped, self.alive = self.alive[index + 1 :], self.alive[: index + 1]
+        self._retired_paths = frozenset(path for other in dropped for path in other.valid_paths)
+        self._retired_until = now + RETIREMENT
+        for other in dropped:
+            other.stop()
+        session.is_carrying = True
+        if session.selected is not None:
+            events.append(PairSelected(session.selected.describe(), session.selected.is_nominated))
+        elif had_path:
+            session.consent.is_lost = True
+        if session.consent.is_lost and not was_lost:
+            events.append(PathLost())
+        elif was_lost and not session.consent.is_lost:
+            events.append(PathRecovered())
+
+    def _fail(self, session: Session) -> None:
+        if session.selected is not None:
+            reason, detail = Reason.CONSENT_EXPIRED, explain_consent(session.selected)
+        elif session.state >= State.CONNECTED:  # the checklist fails with the nominating check (section 7.2.5.3.4)
+            reason = Reason.NO_PATH
+            detail = "the peer refused the only path that worked; start a new session"
+        else:
+            reason, detail = Reason.NO_PATH, explain_no_path(session, self.gathering)
+        self._drop_older()
+        self.current.fail(reason, detail)
+
+    def close(self) -> None:
+        """End in an orderly way."""
+        self._drop_older()
+        self.current.close()
+
+    def _drop_older(self) -> None:
+        for session in self.alive[1:]:
+            session.stop()
+        self.alive = self.alive[:1]
+        self._retired_until = -math.inf
+
+    # Sockets, TCP ports and addresses on TURN servers.
 
     def has_socket(self, address: Address) -> bool:
         """Whether this is a UDP socket of ours."""
@@ -110,6 +203,7 @@ class Generations:
         known = self._sockets if transport is Transport.UDP else self._ports
         if known.pop(address, None) is not None and transport is Transport.UDP:
             self._shared.relays.forget_base(address, self.current.now)
+            self.gathering.remove_base(address)
         for session in self.alive:
             remove_base(session, address, transport, why)
             repeat_checks(session)
@@ -129,46 +223,32 @@ class Generations:
                     fail_host(session, relay.address, host, f"the TURN server refused the peer: {reason}")
         self.gathering.settle()
 
+    def _add_candidates(self, session: Session, address: Address, transport: Transport) -> None:
+        if transport is Transport.UDP:
+            add_host_candidate(session, address, self._sockets[address])
+        else:
+            add_tcp_candidates(session, address, self._ports[address])
+
+    # Whose is what.
+
     def advance(self, now: float) -> None:
         """Tell all of the time."""
         for session in self.alive:
             session.now = now
 
-    def adopt(self, now: float) -> None:
-        """Let the new session carry data once it has chosen a path, or has any while the old one has none."""
-        previous, current = self.previous, self.current
-        if previous is None:
-            return
-        if previous.is_over:  # it has failed; the new one goes on alone
-            self._succeed_without_path()
-            return
-        if current.selected is None:
-            return
-        if current.state is not State.COMPLETED and previous.selected is not None and not previous.consent.is_lost:
-            return
-        was_lost = previous.consent.is_lost
-        self._retired_paths, self._retired_until = frozenset(previous.valid_paths), now + RETIREMENT
-        self._drop_previous()
-        current.is_carrying = True
-        self._shared.events.append(PairSelected(current.selected.describe(), current.selected.is_nominated))
-        if was_lost:
-            current.consent.is_lost = True
-            current.recover()
-
-    def expire(self, now: float) -> bool:
-        """End what has lost consent (RFC 7675 section 5.1). Returns whether the agent goes on."""
-        if now < self.carrier.consent.expires_at:
-            return True
-        if self.previous is None or self.current.remote_credentials is None:
-            return False
-        self._succeed_without_path()  # it has its own patience
-        return True
-
     def by_username(self, username_fragment: str) -> Session:
-        """The session that a request with this local username fragment is for; the current one for any other."""
-        previous = self.previous
-        if previous is not None and previous.local_credentials.username_fragment == username_fragment:
-            return previous
+        """The session that a request with this username fragment of ours is for; the current one for any other."""
+        for session in self.alive[1:]:
+            if session.local_credentials.username_fragment == username_fragment:
+                return session
+        return self.current
+
+    def by_remote_username(self, username_fragment: str | None) -> Session:
+        """The session that a candidate with this fragment of the peer's is of; the current one for any other."""
+        for session in self.alive[1:]:
+            credentials = session.remote_credentials
+            if credentials is not None and credentials.username_fragment == username_fragment:
+                return session
         return self.current
 
     def by_transaction(self, transaction_id: bytes) -> Session | None:
@@ -181,47 +261,15 @@ class Generations:
 
     def is_valid(self, path: Path, now: float) -> bool:
         """Whether data may come in over this path."""
-        if any(path in session.valid_paths for session in self.alive):
-            return True
+        for session in self.alive:
+            if path in session.valid_paths:
+                return True
         return self.is_retired(path, now)
 
     def is_retired(self, path: Path, now: float) -> bool:
-        """Whether it is one of the old session that data may still come over."""
+        """Whether it is one of an old session that data may still come over."""
         return path in self._retired_paths and now < self._retired_until
 
     def __contains__(self, path: object) -> bool:
         """Whether the path is on a check list."""
         return any(path in session.check_list.pairs for session in self.alive)
-
-    def fail(self, reason: Reason, detail: str) -> None:
-        """End because there is no path any more."""
-        if self.previous is not None:
-            self._drop_previous()
-        self.current.fail(reason, detail)
-
-    def close(self) -> None:
-        """End in an orderly way."""
-        if self.previous is not None:
-            self._drop_previous()
-        self.current.close()
-        self._retired_until = -math.inf
-
-    def _add_candidates(self, session: Session, address: Address, transport: Transport) -> None:
-        if transport is Transport.UDP:
-            add_host_candidate(session, address, self._sockets[address])
-        else:
-            add_tcp_candidates(session, address, self._ports[address])
-
-    def _succeed_without_path(self) -> None:
-        self._drop_previous()
-        self.current.is_carrying = True
-        selected = self.current.selected
-        if selected is not None:
-            self._shared.events.append(PairSelected(selected.describe(), selected.is_nominated))
-        else:
-            self.current.consent.is_lost = True
-
-    def _drop_previous(self) -> None:
-        assert self.previous is not None
-        self.previous.stop()
-        self.previous = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-from xp2p_trio.errors import Reason
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.ice.pair import Pair
 from xp2p_trio.ice.session import Session
-from xp2p_trio.ice.state import Role, State
+from xp2p_trio.ice.state import Role
 from xp2p_trio.sdp import CandidateType
 
 _DIRECT = (CandidateType.HOST, CandidateType.PEER_REFLEXIVE)
@@ -25,9 +24,6 @@ def choose(session: Session, now: float) -> None:
     _doubt_lost_path(session)
     fresh = [pair for pair in session.check_list.pairs.values() if pair.is_valid and _is_fresh(pair, now)]
     if not fresh:
-        if session.selected is None and session.state >= State.CONNECTED:
-            # The checklist fails with the nominating check (RFC 8445 section 7.2.5.3.4).
-            session.fail(Reason.NO_PATH, "the peer refused the only path that worked; start a new session")
         return
     best = max(fresh, key=_by_priority)
     nominated = max((pair for pair in fresh if pair.is_nominated), key=_by_nomination, default=None)
@@ -78,22 +74,20 @@ def settle(session: Session) -> None:
 
 
 def _doubt_lost_path(session: Session) -> None:
-    """Let a selected pair that is silent count for nothing until it answers again, once another has answered meanwhile.
+    """Once the selected pair is silent and another has answered meanwhile, let those that have not count for nothing.
 
     RFC 8445 section 12.1 keeps data on the nominated pair. But a NAT that maps the peer anew, or a peer that has moved
     to another interface, leaves that pair dead beside one that works and has consented.
     """
-    if session.selected is not None and session.consent.is_lost and has_alternative(session):
-        silent_since = session.consent.silent_since
-        for pair in session.check_list.pairs.values():
+    consent = session.consent
+    if session.selected is None or not (consent.is_lost or consent.is_given_up):
+        return
+    pairs, silent_since = session.check_list.pairs.values(), consent.silent_since
+    if any(pair.is_valid and pair.last_answer >= silent_since for pair in pairs):
+        session.lose()
+        for pair in pairs:
             if pair.last_answer < silent_since:  # what was left before is no better
                 pair.last_answer = -math.inf
-
-
-def has_alternative(session: Session) -> bool:
-    """Whether another pair has answered since the selected one is silent."""
-    silent_since = session.consent.silent_since
-    return any(pair.is_valid and pair.last_answer >= silent_since for pair in session.check_list.pairs.values())
 
 
 def _nominate(session: Session, best: Pair, now: float) -> None:

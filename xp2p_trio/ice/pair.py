@@ -104,6 +104,7 @@ class Pair:
         "foundation",
         "is_overdue",
         "last_answer",
+        "last_request",
         "local",
         "nominate_on_success",
         "nomination",
@@ -130,6 +131,7 @@ class Pair:
         self.is_overdue = False
         self.nominate_on_success = 0
         self.last_answer = -math.inf
+        self.last_request = -math.inf
         self.round_trip_time: float | None = None
         self.requests_sent = 0
         self.requests_received = 0

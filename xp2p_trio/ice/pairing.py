@@ -13,6 +13,7 @@ from xp2p_trio.ice.candidates import (
     MAX_PRIORITY,
     LocalCandidate,
 )
+from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.ice.events import NameRequested
 from xp2p_trio.ice.pair import Pair
 from xp2p_trio.ice.session import Endpoint, Session
@@ -85,8 +86,7 @@ def find_or_learn_remote(
     known = session.remote_candidates.get(endpoint)
     if known is not None:
         return known
-    over_limit = len(session.learned_remotes) >= session.configuration.max_peer_reflexive_candidates
-    if priority is None or over_limit or not may_be_checked(session, source[0]):
+    if priority is None or not may_be_checked(session, source[0]) or not _has_room_to_learn(session):
         session.counters.candidates_refused += 1
         return None
     taken = {candidate.foundation for candidate in session.remote_candidates.values()}
@@ -103,9 +103,34 @@ def find_or_learn_remote(
         type=CandidateType.PEER_REFLEXIVE,
         tcp_type=None if transport is Transport.UDP else "active",
     )
-    session.learned_remotes.add(endpoint)
+    session.learned_remotes[endpoint] = None
     session.add_remote(endpoint, candidate)
     return candidate
+
+
+def _has_room_to_learn(session: Session) -> bool:
+    """Whether the limit leaves room, or the oldest of those that have answered once and do no more makes it.
+
+    A NAT that maps the peer anew every few minutes makes one after the other known. What has never answered stays, so
+    that no peer can have checks sent to ever more addresses.
+    """
+    if len(session.learned_remotes) < session.configuration.max_peer_reflexive_candidates:
+        return True
+    for endpoint in session.learned_remotes:
+        pairs = [p for p in session.check_list.pairs.values() if (p.remote.address, p.path[2]) == endpoint]
+        if pairs and all(_has_left(session, pair) for pair in pairs):
+            for pair in pairs:
+                session.check_list.remove(pair)
+                session.valid_paths.discard(pair.path)
+            del session.learned_remotes[endpoint], session.remote_candidates[endpoint]
+            session.late_remotes.discard(endpoint)
+            return True
+    return False
+
+
+def _has_left(session: Session, pair: Pair) -> bool:
+    is_silent = bool(pair.responses_received) and session.now >= pair.last_answer + CONSENT_EXPIRY
+    return is_silent and pair is not session.selected and not pair.is_open
 
 
 def find_or_make_pair(session: Session, base: Address, remote: Candidate, transport: Transport) -> Pair | None:
@@ -187,7 +212,7 @@ def pair_up(session: Session, local: LocalCandidate, remote: Candidate) -> None:
 def _replace_peer_reflexive(session: Session, endpoint: Endpoint, candidate: Candidate) -> None:
     """The peer tells us what a learned candidate really is (RFC 8445 section 7.3.1.3)."""
     session.remote_candidates[endpoint] = candidate
-    session.learned_remotes.remove(endpoint)
+    del session.learned_remotes[endpoint]
     for pair in session.check_list.pairs.values():
         if (pair.remote.address, pair.path[2]) == endpoint:
             pair.remote = candidate

@@ -203,7 +203,7 @@ def _forget(session: Session, pair: Pair) -> None:
     session.check_list.remove(pair)
     endpoint = (pair.remote.address, Transport.TCP)
     if endpoint in session.learned_remotes:
-        session.learned_remotes.discard(endpoint)
+        del session.learned_remotes[endpoint]
         session.late_remotes.discard(endpoint)
         del session.remote_candidates[endpoint]
     if pair.valid_local is not None and pair.valid_local.type is CandidateType.PEER_REFLEXIVE:

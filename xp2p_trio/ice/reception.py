@@ -49,6 +49,7 @@ class Reception:
             elif first <= _LAST_STUN_BYTE:
                 had_stun = True
                 self._take_stun(datagram, path, now)
+                generations.settle(now)
                 if generations.current.is_over:
                     break
                 is_valid = generations.is_valid(path, now)

@@ -91,11 +91,12 @@ class Relay:
         address: the relayed address once there is one.
         allocation: None before it was asked for, and while other credentials are waited for.
         framer: of what a stream brings.
+        is_started: whether it was asked for.
     """
 
     __slots__ = (
         "_code", "_configuration", "_has_renewed", "_random_bytes", "_realm", "address", "allocation", "base", "framer",
-        "local_preference", "server",
+        "is_started", "local_preference", "server",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +113,7 @@ class Relay:
         self.address: Address | None = None
         self.allocation: turn.Allocation | None = None
         self.framer = turn.StreamFramer()
+        self.is_started = False
         self._configuration = configuration
         self._random_bytes = random_bytes
         self._has_renewed = False

@@ -54,6 +54,11 @@ class Relays:
         return len(self._relays)
 
     @property
+    def pending(self) -> list[Relay]:
+        """Those that have none yet."""
+        return [relay for relay in self._relays if relay.address is None]
+
+    @property
     def ready(self) -> list[Relay]:
         """Those that have a relayed address."""
         return list(self._by_address.values())
@@ -88,8 +93,11 @@ class Relays:
         return relay
 
     def start(self, relay: Relay, now: float) -> None:
-        """Ask for the allocation, or first for a stream to its server."""
+        """Ask for the allocation, or first for a stream to its server, unless that was done or is not wanted."""
         server = relay.server
+        if relay.is_started or relay not in self._relays:
+            return
+        relay.is_started = True
         if server.transport.is_stream:
             self._streams.request(relay, None, server.address, server.transport, server.host)
         elif relay.base is not None:

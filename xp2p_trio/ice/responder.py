@@ -96,10 +96,20 @@ def take_check(session: Session, check: EarlyCheck, now: float) -> None:
     remote = find_or_learn_remote(session, source, transport, check.priority)
     pair = None if remote is None else find_or_make_pair(session, base, remote, transport)
     if pair is not None:
-        if (source, transport) in session.late_remotes and not pair.requests_received:
+        if pair is not session.selected and _is_news(session, pair, now):
             session.consent.doubt(now)  # the peer, or its NAT, may have moved
+            if pair.state is PairState.SUCCEEDED:  # and back to where it was before
+                session.check_list.trigger(pair)
         pair.requests_received += 1
+        pair.last_request = now
         _trigger(session, pair, now, check.nomination if session.role is Role.CONTROLLED else 0)
+
+
+def _is_news(session: Session, pair: Pair, now: float) -> bool:
+    """Whether the peer checks a path that it does not, or not any more, check all the time."""
+    if not pair.requests_received:
+        return (pair.remote.address, pair.path[2]) in session.late_remotes
+    return session.check_list.is_completed and now >= pair.last_request + RETRY_INTERVAL
 
 
 def _trigger(session: Session, pair: Pair, now: float, nomination: int) -> None:

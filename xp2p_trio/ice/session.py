@@ -116,7 +116,7 @@ class Session:
         bases: where checks leave from, each with its candidate: sockets, and addresses on TURN servers.
         passive: TCP ports that listen, each with its candidate; `active` by host: where TCP is connected from.
         remote_candidates: the peer's candidates by address and transport.
-        learned_remotes: those that only the peer's checks have told us (peer-reflexive).
+        learned_remotes: those that only the peer's checks have told us (peer-reflexive), oldest first.
         late_remotes: those that were unknown when a pair was nominated.
         unresolved: candidates by the mDNS name that is being resolved.
         early_candidates: those that came before the peer's credentials.
@@ -132,7 +132,7 @@ class Session:
         improves_until: when no better pair than the nominated one is looked for any more.
         reconnect_at: when the stream of the selected pair is connected anew; `reconnect_wait`: the pause before the
             next attempt.
-        fail_at: when checking ends without a valid pair.
+        fail_at: when checking ends without a valid pair; -inf once that has come.
         last_word: the terminal event of the agent, once the session is over.
         now: the newest time seen.
         error_second: the second in which unauthenticated requests are being answered with errors.
@@ -163,7 +163,7 @@ class Session:
         self.early_checks: dict[Path, EarlyCheck] = {}
         self.late_remotes: set[Endpoint] = set()
         self.unresolved: dict[str, list[Candidate]] = {}
-        self.learned_remotes: set[Endpoint] = set()
+        self.learned_remotes: dict[Endpoint, None] = {}
         self.is_gathering_complete = False
         self.is_remote_complete = False
 

@@ -14,8 +14,8 @@ from xp2p_trio.sansio import Burst
 def handle_timeout(session: Session, now: float) -> None:
     """Repeat and give up checks, nominate, ask for consent."""
     checks.handle_timeouts(session, now)
-    if session.is_over:
-        return
+    if now >= session.fail_at:
+        session.fail_at = -math.inf
     if now >= nomination.nomination_time(session):
         nomination.choose(session, now)
     if now >= nomination.improvement_end(session):
@@ -23,11 +23,11 @@ def handle_timeout(session: Session, now: float) -> None:
     if now >= session.reconnect_at:
         reconnect(session, now)
     consent = session.consent
-    if now >= consent.doubt_at:
-        consent.doubted_at = math.inf
-        if nomination.has_alternative(session):
-            session.lose()
-            nomination.choose(session, now)
+    if now >= consent.give_up_at:
+        consent.is_given_up = True
+        nomination.choose(session, now)
+    if now >= consent.expires_at > -math.inf:  # of a session that carries data its end has come before this
+        checks.expire(session, now)
     if now >= consent.lost_at:
         session.lose()
         checks.repeat_checks(session)
@@ -52,6 +52,7 @@ def next_timeout(session: Session) -> float:
     if session.responses or session.due:
         return session.now
     return min(
+        math.inf if session.selected is not None or session.fail_at == -math.inf else session.fail_at,
         checks.next_check_time(session),
         min((check.transaction.deadline for check in session.checks.values()), default=math.inf),
         nomination.nomination_time(session),

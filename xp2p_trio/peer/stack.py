@@ -369,6 +369,8 @@ class Stack:
                 if self.secured is not None and not self._has_path:
                     self._has_path = True
                     self.secured.dtls.connect(now)
+            case ice.StateChanged(state) if state >= ice.State.FAILED:
+                self._has_path = False  # `Failed` follows once its allocations are deleted
             case ice.PathLost():
                 self._move(Input.PATH_LOST)
             case ice.PathRecovered():

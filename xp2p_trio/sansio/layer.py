@@ -22,6 +22,8 @@ class Transport(enum.Enum):
     TCP = "tcp"
     TLS = "tls"
 
+    __hash__ = object.__hash__  # members are singletons, and Enum's own is a function in Python for each burst's path
+
     @property
     def is_stream(self) -> bool:
         """Whether the bytes come as one stream, so that whoever reads them finds the messages in it."""
