@@ -40,7 +40,7 @@ class Lone:
     """
 
     def __init__(self, role: Role = Role.CONTROLLING, *, is_known: bool = True, **fields: Any) -> None:
-        configuration = Configuration(**{"tcp": True, "carries": "any", **fields})
+        configuration = Configuration(**{"tcp": not fields.get("lite"), "carries": "any", **fields})
         self.agent = Agent(configuration, role=role, random_bytes=random.Random(1).randbytes)
         self.now = 100.0
         self.events: list[Event] = []

@@ -138,6 +138,11 @@ def peers_on(network: Network) -> Peers:
     return Peers(network=network, alice=configuration, bob=configuration, servers={"stun": StunServer()})
 
 
+def _of_side(shared: peer.Configuration, fields: Mapping[str, Any]) -> peer.Configuration:
+    own = attrs.evolve(shared.ice, **fields)
+    return attrs.evolve(shared, ice=own, ice_servers=() if own.lite else shared.ice_servers)
+
+
 class Agents:
     """Two ICE agents on a network, and perfect signaling.
 
@@ -147,6 +152,7 @@ class Agents:
         urls: servers in place of the STUN server.
         relay_only: the names of those that use nothing but TURN.
         sides: fields of `ice.Configuration` that only one of them has, by its name.
+        says_lite: whether the other is told of a side that it is lite.
         fields: of both configurations.
     """
 
@@ -158,22 +164,22 @@ class Agents:
         urls: tuple[str, ...] = (STUN_URL,),
         relay_only: Container[str] = (),
         sides: Mapping[str, Mapping[str, Any]] | None = None,
+        says_lite: bool = True,
         **fields: Any,
     ) -> None:
         self.network = network
+        self.says_lite = says_lite
         self.now = 0.0
         self.servers: dict[str, StunServer | TurnServer] = {"stun": StunServer()}
         watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
         if any(url.startswith("turn") for url in urls):
             self.servers["turn"] = turn_server(network)
         relaying = {TURN_SERVER[0]} if "turn" in self.servers else set()
-        network.add_monitor(ConsentSpy(watched | relaying, servers=[TURN_SERVER, TURNS_SERVER]))
+        lite = {ip for side in sides or () if sides[side].get("lite") for ip in network.host(side).ip_addresses}
+        network.add_monitor(ConsentSpy(watched | relaying, servers=[TURN_SERVER, TURNS_SERVER], lite=lite))
         network.add_monitor(AmplificationSpy(watched))
         shared = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
-        self.configurations = {
-            name: attrs.evolve(shared, ice=attrs.evolve(shared.ice, **(sides or {}).get(name, {})))
-            for name in ("alice", "bob")
-        }
+        self.configurations = {name: _of_side(shared, (sides or {}).get(name, {})) for name in ("alice", "bob")}
         self.agents = {
             name: ice.Agent(
                 self.configurations[name].ice,
@@ -203,7 +209,7 @@ class Agents:
                 other.local_username_fragment,
                 other.local_password,
                 self.now,
-                lite=self.configurations[self.other(name)].ice.lite,
+                lite=self.says_lite and self.configurations[self.other(name)].ice.lite,
                 renomination=True,
             )
 

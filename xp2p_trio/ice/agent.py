@@ -202,7 +202,7 @@ class Agent:
             self._digest(session.now)
 
     def add_stun_server(self, address: Address, now: float, name: str = "") -> None:
-        """Let every socket of the same family ask this server.
+        """Let every socket of the same family ask this server, unless we are lite.
 
         Args:
             address: numeric.
@@ -214,7 +214,7 @@ class Agent:
             InvalidArgument: it is no IP address with a port.
         """
         session = self._advance(now)
-        if session.is_over:
+        if session.is_over or self._configuration.lite:
             return
         self._require_gathering("add_stun_server")
         self._require_open_gathering("add_stun_server")
@@ -222,6 +222,8 @@ class Agent:
 
     def add_turn_server(self, server: TurnServer, now: float) -> None:
         """Let every socket of the same family, or a stream of its own, ask this server for a relayed address.
+
+        A lite agent asks none.
 
         Raises:
             InvalidState: before `gather` or after `end_of_local_addresses`.
@@ -355,10 +357,12 @@ class Agent:
             return
         session.remote_credentials = credentials
         session.renominates = renomination
+        session.is_remote_lite = lite
         if lite and not self._configuration.lite:
-            session.is_remote_lite = True
             session.switch_role(Role.CONTROLLING)  # RFC 8445 section 6.1.1
         session.start_checking()
+        if lite and self._configuration.lite:
+            session.fail_at = -math.inf  # nobody would make a check
         candidates, session.early_candidates = session.early_candidates, []
         for candidate in candidates:
             pairing.add_remote_candidate(session, candidate)
@@ -539,7 +543,6 @@ class Agent:
     def _require_open_gathering(self, call: str) -> None:
         if self._generations.gathering.is_ended:
             raise InvalidState(f"{call}() after end_of_local_addresses()")
-
 
     def _transmit_data(self, bursts: list[Burst], now: float, limit: int) -> None:
         carrier, counters = self._generations.carrier, self._shared.counters

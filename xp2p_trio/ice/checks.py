@@ -40,7 +40,7 @@ SPARE_TRANSACTIONS: Final = 8
 
 def next_check_time(session: Session) -> float:
     """When `start_check` has something to do, `math.inf` if nothing is to be checked."""
-    if session.remote_credentials is None or session.is_over:
+    if session.remote_credentials is None or session.is_over or session.configuration.lite:
         return math.inf
     if session.is_nomination_due:
         return session.shared.next_transaction_at
@@ -112,6 +112,8 @@ def repeat_checks(session: Session) -> None:
 
     It recovers on the first answer; an answer of another pair moves the data there (see `nomination.choose`).
     """
+    if session.configuration.lite:
+        return
     for pair in session.check_list.pairs.values():
         if pair.state is PairState.SUCCEEDED:
             session.check_list.trigger(pair)
@@ -275,6 +277,7 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         session.consent.note_answer(now)
         session.recover()
     if check.is_consent:
+        _tell_lite_peer(session, pair, mapped)
         return
     pair.valid_local = learn_local_peer_reflexive(session, pair, mapped, check.priority)
     pair.failure = ""
@@ -282,12 +285,7 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
     session.check_list.succeed(pair)
     cancel_checks(session, pair)
     session.first_valid_at = min(session.first_valid_at, now)
-    if pair.path not in session.valid_paths:
-        session.valid_paths.add(pair.path)
-        released = session.shared.parking.release(pair.path)
-        session.shared.received += released
-        session.counters.datagrams_received += len(released)
-        session.counters.bytes_received += sum(map(len, released))
+    session.admit(pair.path)
     # RFC 8445 section 7.2.5.3.4. Whoever answers a check with USE-CANDIDATE has accepted the nomination, whatever our
     # role has become since.
     nomination = check.nomination or (pair.nominate_on_success if session.role is Role.CONTROLLED else 0)
@@ -298,6 +296,12 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         # The peer has agreed to a role that we have no more. Without another check both might stay controlled.
         session.check_list.trigger(pair)
     choose(session, now)
+
+
+def _tell_lite_peer(session: Session, pair: Pair, mapped: Address) -> None:
+    """Nominate once more when a NAT has mapped us anew: a lite peer makes no check of its own that would tell it."""
+    if session.is_remote_lite and pair.valid_local is not None and pair.valid_local.address != mapped:
+        session.nominee, session.is_nomination_due = pair, True
 
 
 def _forget_unchecked(session: Session, pair: Pair) -> None:

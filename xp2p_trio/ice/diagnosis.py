@@ -25,6 +25,8 @@ _KINDS = {
 
 def explain_no_path(session: Session, gathering: Gathering) -> str:
     """What was tried, what each side offered, and what to do."""
+    if session.configuration.lite:
+        return _explain_lite(session)
     ours = [local.candidate for local in session.local_candidates]
     theirs = list(session.remote_candidates.values())
     sentences = [
@@ -33,6 +35,19 @@ def explain_no_path(session: Session, gathering: Gathering) -> str:
         _advise(session, gathering, ours, theirs),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _explain_lite(session: Session) -> str:
+    if session.is_remote_lite:
+        return "both sides are ICE-lite and wait for the other's checks; one of them has to be a full agent"
+    if session.counters.requests_received:
+        return "the peer's checks have come, and none of them has nominated a path; is the peer a full ICE agent?"
+    if session.counters.stun_unauthenticated:
+        return "checks came in with wrong credentials: is the description that of this session?"
+    return (
+        "no check of the peer has come, and an ICE-lite agent makes none itself: it needs an address that peers reach. "
+        "Check the firewall, and public_addresses where this machine is behind a NAT"
+    )
 
 
 def _tried(session: Session) -> str:

@@ -19,7 +19,7 @@ def choose(session: Session, now: float) -> None:
     Data may go over any valid pair until one is nominated (RFC 8445 section 12.1), so the best valid one is selected at
     once. Among several nominated pairs the one of the highest priority counts (section 8.1.1).
     """
-    if session.is_over or session.remote_credentials is None:
+    if session.is_over or session.remote_credentials is None or session.configuration.lite:  # that is the peer's to do
         return
     _doubt_lost_path(session)
     fresh = [pair for pair in session.check_list.pairs.values() if pair.is_valid and _is_fresh(pair, now)]

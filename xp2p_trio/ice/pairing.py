@@ -41,7 +41,8 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
             session.counters.candidates_ignored += 1
         return
     if candidate.host.endswith(".local"):
-        _ask_for_name(session, candidate)
+        if not session.configuration.lite:  # which sends nothing there
+            _ask_for_name(session, candidate)
         return
     address = canonical_address(candidate.address)
     if address is None:
@@ -129,8 +130,9 @@ def _has_room_to_learn(session: Session) -> bool:
 
 
 def _has_left(session: Session, pair: Pair) -> bool:
-    is_silent = bool(pair.responses_received) and session.now >= pair.last_answer + CONSENT_EXPIRY
-    return is_silent and pair is not session.selected and not pair.is_open
+    if pair is session.selected or session.now < pair.last_answer + CONSENT_EXPIRY:
+        return False
+    return session.configuration.lite or (bool(pair.responses_received) and not pair.is_open)
 
 
 def find_or_make_pair(session: Session, base: Address, remote: Candidate, transport: Transport) -> Pair | None:

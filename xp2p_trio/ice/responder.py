@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 
+from xp2p_trio.ice import lite
 from xp2p_trio.ice.checks import cancel_checks
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.ice.nomination import choose, complete
@@ -96,6 +97,10 @@ def take_check(session: Session, check: EarlyCheck, now: float) -> None:
     remote = find_or_learn_remote(session, source, transport, check.priority)
     pair = None if remote is None else find_or_make_pair(session, base, remote, transport)
     if pair is not None:
+        if session.configuration.lite:
+            pair.requests_received += 1
+            lite.take_check(session, pair, check.nomination, now)
+            return
         if pair is not session.selected and _is_news(session, pair, now):
             session.consent.doubt(now)  # the peer, or its NAT, may have moved
             if pair.state is PairState.SUCCEEDED:  # and back to where it was before
@@ -137,6 +142,9 @@ def _repair_role_conflict(session: Session, request: Message) -> bool:
     """RFC 8445 section 7.3.1.1. False if the request is to be answered by 487."""
     if session.is_remote_lite:  # we stay controlling (section 6.1.1)
         return True
+    if session.configuration.lite:  # and controlled, whatever the tie-breakers say
+        session.counters.role_conflicts += request.get(IceControlled) is not None
+        return request.get(IceControlled) is None
     claim = request.get(IceControlling) if session.role is Role.CONTROLLING else request.get(IceControlled)
     if claim is None:
         return True

@@ -173,7 +173,9 @@ class Session:
         self.responses: deque[tuple[Path, bytes]] = deque()
         self.valid_paths: set[Path] = set()
         self.selected: Pair | None = None
-        self.consent = Consent(shared.consent_interval, self.configuration.disconnected_timeout)
+        self.consent = Consent(
+            None if self.configuration.lite else shared.consent_interval, self.configuration.disconnected_timeout
+        )
 
         self.nominee: Pair | None = None
         self.is_nomination_due = False
@@ -244,6 +246,15 @@ class Session:
         # Candidates of both sides are known: what has not worked by then will not (the seeds' 10 s).
         if self.is_gathering_complete and self.is_remote_complete:
             self.fail_at = min(self.fail_at, max(self.now, self.checking_since) + self.configuration.check_timeout)
+
+    def admit(self, path: Path) -> None:
+        """Let data in over this path, with what has been parked of it."""
+        if path not in self.valid_paths:
+            self.valid_paths.add(path)
+            released = self.shared.parking.release(path)
+            self.shared.received += released
+            self.counters.datagrams_received += len(released)
+            self.counters.bytes_received += sum(map(len, released))
 
     def select(self, pair: Pair, now: float) -> None:
         """Send data over this pair from now on."""

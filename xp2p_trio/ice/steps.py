@@ -31,7 +31,7 @@ def handle_timeout(session: Session, now: float) -> None:
     if now >= consent.lost_at:
         session.lose()
         checks.repeat_checks(session)
-    if consent.check.expire(now) and not session.configuration.lite:
+    if consent.check.expire(now):
         checks.start_consent_check(session, now)
 
 
