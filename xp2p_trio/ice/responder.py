@@ -11,7 +11,7 @@ from xp2p_trio.ice.checks import cancel_checks
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.ice.nomination import choose, complete
 from xp2p_trio.ice.pair import Pair, PairState, Path
-from xp2p_trio.ice.pairing import find_or_learn_remote, find_or_make_pair
+from xp2p_trio.ice.pairing import find_or_learn_remote, find_or_make_pair, may_be_checked
 from xp2p_trio.ice.parking import MAX_EARLY_CHECKS, EarlyCheck
 from xp2p_trio.ice.requests import (
     ROLE_CONFLICT,
@@ -47,6 +47,10 @@ def receive_request(session: Session, request: Message, path: Path, now: float) 
     # FINGERPRINT is a must for ICE (RFC 8445 section 7.3); without it this may be any protocol's datagram.
     if request.method != Method.BINDING or request.get(Fingerprint) is None:
         session.counters.stun_unmatched += 1
+        return
+    if not may_be_checked(session, path[1][0]):
+        # Its answer would let the peer nominate a path that we never send over.
+        session.counters.candidates_refused += 1
         return
     algorithm = authenticate_request(request, session.local_credentials, session.remote_credentials)
     if isinstance(algorithm, ErrorCode):
