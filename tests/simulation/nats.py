@@ -310,6 +310,6 @@ class Agents:
                     self.answers[name].answer(event, now)
 
     def _on_stream_news(self, news: StreamNews, now: float) -> None:
-        core = {**self.agents, **self.servers}[news.host]
-        if not isinstance(core, StunServer):
+        core = {**self.agents, **self.servers}.get(news.host)
+        if isinstance(core, ice.Agent | TurnServer):
             tell_of_stream(core, news, now)
