@@ -139,8 +139,9 @@ def peers_on(network: Network) -> Peers:
 
 
 def _of_side(shared: peer.Configuration, fields: Mapping[str, Any]) -> peer.Configuration:
-    own = attrs.evolve(shared.ice, **fields)
-    return attrs.evolve(shared, ice=own, ice_servers=() if own.lite else shared.ice_servers)
+    own = attrs.evolve(shared.ice, **{name: value for name, value in fields.items() if name != "mdns"})
+    servers = () if own.lite else shared.ice_servers
+    return attrs.evolve(shared, ice=own, ice_servers=servers, mdns=fields.get("mdns", shared.mdns))
 
 
 class Agents:
@@ -151,7 +152,7 @@ class Agents:
         consent_interval: of both.
         urls: servers in place of the STUN server.
         relay_only: the names of those that use nothing but TURN.
-        sides: fields of `ice.Configuration` that only one of them has, by its name.
+        sides: fields of `ice.Configuration`, and `mdns`, that only one of them has, by its name.
         says_lite: whether the other is told of a side that it is lite.
         fields: of both configurations.
     """
@@ -187,7 +188,7 @@ class Agents:
                 random_bytes=network.random_bytes(name),
                 consent_interval=consent_interval,
                 relay_only=name in relay_only,
-                hide_hosts=shared.mdns == "hide",
+                hide_hosts=self.configurations[name].mdns == "hide",
             )
             for name, role in (("alice", ice.Role.CONTROLLING), ("bob", ice.Role.CONTROLLED))
         }

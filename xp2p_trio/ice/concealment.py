@@ -30,11 +30,13 @@ class Concealment:
         """The candidate as the peer is told of it."""
         if not self._hides:
             return candidate
-        if candidate.type is CandidateType.HOST:
-            return attrs.evolve(candidate, host=self._name(candidate.host))
-        if candidate.related_address is None:
-            return candidate
-        return attrs.evolve(candidate, related_address=(_UNSPECIFIED[is_ipv6(candidate.host)], 0))
+        if candidate.related_address is not None:
+            unspecified = _UNSPECIFIED[is_ipv6(candidate.host)]
+            candidate = attrs.evolve(candidate, related_address=(unspecified, 0))
+        # A check over TCP finds a peer-reflexive one on the host itself.
+        if candidate.type is CandidateType.HOST or candidate.host in self._names:
+            candidate = attrs.evolve(candidate, host=self._name(candidate.host))
+        return candidate
 
     def _name(self, host: str) -> str:
         name = self._names.get(host)

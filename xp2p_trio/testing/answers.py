@@ -77,7 +77,8 @@ class Answers:
             case ice.NamePublished(name, host):
                 self._names[name] = host
             case ice.NameRequested(name):
-                core.name_resolved(name, [self._names[name]] if name in self._names else [], now)
+                is_found = name in self._names and self._configuration.mdns != "off"
+                core.name_resolved(name, [self._names[name]] if is_found else [], now)
             case _:
                 pass
 
