@@ -115,10 +115,12 @@ def surround(network: Network, name: str, surroundings: Surroundings, public_ip:
 
 
 def turn_server(network: Network) -> TurnServer:
-    """One on the host "turn", which listens for streams as well."""
-    network.listen("turn", TURN_SERVER)
-    network.listen("turn", TURNS_SERVER, transport=Transport.TLS)
-    configuration = TurnServerConfiguration(relay_hosts=[TURN_SERVER[0]], users={"user": "password"})
+    """One on the host "turn", which listens for streams as well, and relays the families that it has addresses of."""
+    hosts = network.host("turn").ip_addresses
+    for host in hosts:
+        network.listen("turn", (host, TURN_SERVER[1]))
+        network.listen("turn", (host, TURNS_SERVER[1]), transport=Transport.TLS)
+    configuration = TurnServerConfiguration(relay_hosts=hosts, users={"user": "password"})
     return TurnServer(configuration, network.random_bytes("turn"))
 
 
@@ -175,9 +177,10 @@ class Agents:
         watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
         if any(url.startswith("turn") for url in urls):
             self.servers["turn"] = turn_server(network)
-        relaying = {TURN_SERVER[0]} if "turn" in self.servers else set()
+        relaying = set(network.host("turn").ip_addresses) if "turn" in self.servers else set()
         lite = {ip for side in sides or () if sides[side].get("lite") for ip in network.host(side).ip_addresses}
-        network.add_monitor(ConsentSpy(watched | relaying, servers=[TURN_SERVER, TURNS_SERVER], lite=lite))
+        servers = [(host, port) for host in relaying for _, port in (TURN_SERVER, TURNS_SERVER)]
+        network.add_monitor(ConsentSpy(watched | relaying, servers=servers, lite=lite))
         network.add_monitor(AmplificationSpy(watched))
         shared = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
         self.configurations = {name: _of_side(shared, (sides or {}).get(name, {})) for name in ("alice", "bob")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import attrs
@@ -125,6 +126,10 @@ def _trigger(session: Session, pair: Pair, now: float, nomination: int) -> None:
     """RFC 8445 sections 7.3.1.4 and 7.3.1.5."""
     if pair.state is PairState.SUCCEEDED:
         if nomination <= pair.nomination:
+            if pair.is_nominated and pair.last_answer == -math.inf and now >= pair.retry_at:
+                # It was given up for another one, and the peer, which has chosen it, stays with it.
+                pair.retry_at = now + RETRY_INTERVAL
+                session.check_list.trigger(pair)
             return
         if now < pair.last_answer + CONSENT_EXPIRY:
             complete(session, pair, nomination)
