@@ -505,7 +505,7 @@ async def test_the_kernel_s_sockets() -> None:
 
 
 async def test_a_lite_server(autojump_clock: trio.testing.MockClock, network: Network) -> None:
-    """It asks nobody (RFC 8445 section 2.5), so that its paths are known by its clients' checks alone."""
+    """It begins no checks (RFC 8445 section 2.5), so that its paths are known by its clients' checks alone."""
     config = Configuration(ice=ice.Configuration(lite=True))
     async with (
         serving(network, config=config, on_unknown=accept_direct) as server,

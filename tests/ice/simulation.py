@@ -206,6 +206,19 @@ class World:
             self.tell_credentials(end)
             self.tell_candidates(end)
 
+    def restart(self, *ends: End) -> None:
+        """Restart ICE on these sides, or on both; nobody is told."""
+        for end in ends or self.ends:
+            end.agent.restart(self.now)
+            end.agent.end_of_local_addresses(self.now)
+            end.settle(self.now)
+
+    def reintroduce(self) -> None:
+        """Tell each side about the other's restart."""
+        for end in self.ends:
+            self.tell_credentials(end)
+            self.tell_candidates(end)
+
     def pull(self) -> bool:
         moved = False
         for end in self.ends:

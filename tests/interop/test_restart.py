@@ -96,6 +96,6 @@ async def test_peer_without_restarts(children: Children, foreign: str, offers: b
             pc.restart_ice()
 
         await check_transfer(ours, far, COUNT, restart)
-        for second in range(5):  # longer than aiortc lives without answers to its checks, at this interval of theirs
+        for second in range(4):  # longer than aiortc lives without answers to its checks, at this interval of theirs
             await trio.sleep(1)
             await check_echo(ours, far, f"still there {second}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, TypeVar, final
 
 import trio
@@ -17,9 +16,8 @@ from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.mdns import MdnsService, NameTaker
 from xp2p_trio.driver.nursery import Background
-from xp2p_trio.errors import InvalidState
 from xp2p_trio.peer import Configuration, IceServer
-from xp2p_trio.sansio import Address, Transport, is_ipv6
+from xp2p_trio.sansio import Address, Transport, canonical_address, is_ipv6
 
 # Windows reserves ranges of ports, and says EACCES of them.
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
@@ -72,8 +70,8 @@ class Supply:
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._prefixes: dict[str, int | None] = {}
         self._virtual: set[str] = set()
-        self._round = trio.CancelScope()
         self._servers = {server.url: server for server in configuration.ice_servers}
+        self._credentials: dict[str, turn.Credentials] = {}  # that the program has given, by URL
         self._mdns = MdnsService(
             core,
             engine.flush,
@@ -83,6 +81,7 @@ class Supply:
         )
         self._renewing: set[str] = set()
         self._is_asked = False
+        self._is_providing = self._are_servers_wanted = False
 
     def check(self) -> None:
         """See that the address that was chosen can be bound, so that a wrong one is told before anything has begun.
@@ -110,10 +109,13 @@ class Supply:
             case ice.AddressesRequested():
                 self._is_asked = True
                 self.bind_addresses()
-                if self._servers:
-                    self._ask_servers()
-                else:  # so that a description has every candidate at once
+                if not self._servers:  # so that a description has every candidate at once
                     self._core.end_of_local_addresses(trio.current_time())
+                else:
+                    self._are_servers_wanted = True
+                    if not self._is_providing:
+                        self._is_providing = True
+                        self._start_soon(self._provide_servers)
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
                 host = local_host or self._configuration.bind_address
                 self._engine.connect_stream(number, host, remote, transport, server_name)
@@ -132,10 +134,13 @@ class Supply:
             case _:
                 pass
 
+    @trio.lowlevel.enable_ki_protection
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
         """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         while True:
             await self._engine.network.wait_interfaces_changed()
+            if self._engine.is_over:
+                return
             if not self._is_asked:
                 self._engine.network.interfaces()  # seen; what there will be is bound when the core asks for it
             elif self.bind_addresses():
@@ -194,87 +199,116 @@ class Supply:
             self._bound[host].append((address, Transport.TCP))
             self._core.add_local_address(address, now, Transport.TCP)
 
-    def _ask_servers(self) -> None:
-        """Resolve the servers' names anew; what was asked for before a restart is of no interest any more."""
-        self._round.cancel("servers are asked for anew")
-        self._round = trio.CancelScope()
-        self._start_soon(self._provide_servers, self._round)
+    @trio.lowlevel.enable_ki_protection
+    async def _provide_servers(self) -> None:
+        """Resolve the servers' names, all at once, and say when nothing more will come.
 
-    async def _provide_servers(self, this_round: trio.CancelScope) -> None:
-        """Resolve the servers' names, all at once, and say when nothing more will come."""
-        unresolved = dict(self._servers)
+        If ICE is restarted meanwhile, they are resolved anew behind that: the machine may be in another network.
+        """
         patience = self._configuration.ice.gathering_timeout
-        with this_round, trio.move_on_after(patience):
-            async with trio.open_nursery() as nursery:
-                for server in self._servers.values():
-                    nursery.start_soon(self._provide_server, server, unresolved)
-        if this_round.cancel_called:
-            return
-        now = trio.current_time()
-        for url in unresolved:
-            self._core.server_failed(url, f"has no address or credentials after {patience:g} s", now)
-        self._core.end_of_local_addresses(now)
+        while self._are_servers_wanted:
+            self._are_servers_wanted = False
+            unresolved = dict(self._servers)
+            with trio.move_on_after(patience):
+                async with trio.open_nursery() as nursery:
+                    for server in self._servers.values():
+                        nursery.start_soon(self._provide_server, server, unresolved)
+            for url in unresolved:
+                detail = f"has no address or credentials after {patience:g} s"
+                self._core.server_failed(url, detail, trio.current_time())
+        self._is_providing = False
+        self._core.end_of_local_addresses(trio.current_time())
         self._engine.flush()
 
+    @trio.lowlevel.enable_ki_protection
     async def _provide_server(self, server: IceServer, unresolved: dict[str, IceServer]) -> None:
         try:
-            addresses = await self._engine.network.resolve(server.host, server.port)
-            credentials = await self._credentials(server) if server.is_turn else None
-        except (OSError, _CredentialsMissing) as error:
+            addresses = await self._resolve(server)
+            credentials = server.credentials or self._credentials.get(server.url)
+            if credentials is None and server.is_turn:
+                credentials = await self._ask_program(server)
+        except _Useless as error:
             self._core.server_failed(server.url, str(error), trio.current_time())
         else:
-            with contextlib.suppress(InvalidState):  # the restart that asked was taken back meanwhile
-                self._add_server(server, addresses, credentials, trio.current_time())
+            now = trio.current_time()
+            for address in addresses:
+                if credentials is None:
+                    self._core.add_stun_server(address, now, server.url)
+                else:
+                    self._core.add_turn_server(
+                        ice.TurnServer(
+                            address,
+                            credentials,
+                            server.transport,
+                            name=server.url,
+                            host=server.host,
+                            is_renewable=server.renew is not None,
+                        ),
+                        now,
+                    )
         unresolved.pop(server.url, None)
         self._engine.flush()
 
-    def _add_server(
-        self, server: IceServer, addresses: Sequence[Address], credentials: turn.Credentials | None, now: float
-    ) -> None:
-        families = [False, True] if self._configuration.enable_ipv6 else [False]
-        for wanted in families:
-            usable = [address for address in addresses if is_ipv6(address[0]) is wanted]
-            if credentials is None:
-                for address in usable:
-                    self._core.add_stun_server(address, now, server.url)
-            elif usable:
-                self._core.add_turn_server(
-                    ice.TurnServer(
-                        usable[0],
-                        credentials,
-                        server.transport,
-                        name=server.url,
-                        host=server.host,
-                        is_renewable=server.renew is not None,
-                    ),
-                    now,
-                )
+    async def _resolve(self, server: IceServer) -> list[Address]:
+        """The addresses to ask a server at: of TURN one of each family.
 
-    async def _credentials(self, server: IceServer) -> turn.Credentials:
-        if server.credentials is not None:
-            return server.credentials
-        assert server.renew is not None  # the configuration has refused a server with neither
+        Raises:
+            _Useless: there are none.
+        """
         try:
-            return await server.renew()
-        except Exception as error:  # the program's function may raise anything
-            logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
-            raise _CredentialsMissing(f"its credentials could not be had: {error!r}") from error
+            found = await self._engine.network.resolve(server.host, server.port)
+        except OSError as error:
+            raise _Useless(str(error)) from error
+        except Exception as error:  # a resolver that the program has put in the way may raise anything
+            logger.warning("%s was not resolved", server.host, exc_info=error)
+            raise _Useless(f"its name was not resolved: {error!r}") from error
+        addresses = [address for address in map(canonical_address, found) if address is not None]
+        usable: list[Address] = []
+        for wanted in (False, True) if self._configuration.enable_ipv6 else (False,):
+            family = [address for address in addresses if is_ipv6(address[0]) is wanted]
+            usable += family[:1] if server.is_turn else family
+        if not usable:
+            raise _Useless("has no address of a family that is used here")
+        return usable
+
+    async def _ask_program(self, server: IceServer) -> turn.Credentials:
+        """What the program's function gives, which may take as long as gathering.
+
+        Raises:
+            _Useless: nothing that could be used.
+        """
+        assert server.renew is not None  # the configuration has refused a server with neither
+        patience = self._configuration.ice.gathering_timeout
+        found: object = None
+        errors: tuple[Exception, ...] = ()
+        try:
+            with trio.fail_after(patience):
+                found = await server.renew()
+        except* Exception as group:  # noqa: BLE001 - it may raise anything, also beside our cancellation
+            errors = group.exceptions
+        if isinstance(found, turn.Credentials):
+            self._credentials[server.url] = found
+            return found
+        problem = f"renew has given {type(found).__name__}, and no turn.Credentials"
+        if errors:
+            is_late = isinstance(errors[0], trio.TooSlowError)
+            problem = f"renew has taken longer than {patience:g} s" if is_late else f"renew has raised {errors[0]!r}"
+        logger.warning("no credentials for %s: %s", server.url, problem, exc_info=errors[0] if errors else None)
+        raise _Useless(f"its credentials could not be had: {problem}")
 
     def _renew(self, url: str) -> None:
         server = self._servers.get(url)
         if server is not None and server.renew is not None and url not in self._renewing:
             self._renewing.add(url)
+            self._credentials.pop(url, None)
             self._start_soon(self._renew_credentials, server)
 
+    @trio.lowlevel.enable_ki_protection
     async def _renew_credentials(self, server: IceServer) -> None:
-        assert server.renew is not None
         try:
-            credentials = await server.renew()
-        except Exception as error:
-            logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
-            self._core.server_failed(
-                server.url, f"its credentials could not be renewed: {error!r}", trio.current_time()
-            )
+            credentials = await self._ask_program(server)
+        except _Useless as error:
+            self._core.server_failed(server.url, str(error), trio.current_time())
         else:
             self._core.refresh_turn_credentials(server.url, credentials, trio.current_time())
         self._renewing.discard(server.url)
@@ -285,8 +319,8 @@ class Supply:
         self._background.start_soon(function, *args)  # type: ignore[arg-type]
 
 
-class _CredentialsMissing(Exception):
-    """The program's `renew` has failed."""
+class _Useless(Exception):
+    """A server cannot be asked; the text says why."""
 
 
 def bind_in_range(bind: Callable[[Address], BoundT], host: str, port_range: tuple[int, int] | None) -> BoundT:

@@ -62,7 +62,8 @@ class Configuration:
         nomination: "regular" by RFC 8445 section 8.1.1, or "aggressive" by RFC 5245 section 8.1.1.2.
         carries: "dtls" lets in what DTLS may start with alone (RFC 7983); "any" every datagram whose first byte is 4 or
             more, so that it is no STUN.
-        lite: answer checks and make none (RFC 8445 section 2.5): for servers with a public address.
+        lite: answer checks and make none (RFC 8445 section 2.5): for servers with a public address. The peer's checks
+            stand for its consent.
         tcp: whether TCP candidates are offered and used (RFC 6544); with nomination "regular" only.
         public_addresses: for a machine behind a 1:1 NAT (a port forwarded, a cloud's elastic address) what peers reach
             each of its local IP addresses by.

@@ -88,6 +88,7 @@ class Gathering:
         """Ask nothing more from a socket that is gone."""
         for path in [path for path in self._clients if path[0] == base]:
             del self._clients[path]
+        self.settle()
 
     def add_stun_server(self, address: Address, name: str) -> None:
         """Let every socket ask a new server."""
