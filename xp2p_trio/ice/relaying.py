@@ -19,6 +19,7 @@ from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.events import Event, TurnCredentialsRequested
 from xp2p_trio.ice.pair import Path
 from xp2p_trio.ice.relay import CredentialsRefused, News, PeerRefused, Relay, RelayReady, TurnServer, server_name
+from xp2p_trio.ice.statistics import Counters
 from xp2p_trio.ice.streams import Streams
 from xp2p_trio.sansio import Address, Burst, Closed, Failed, RandomBytes, Transport, is_ipv6
 
@@ -40,12 +41,18 @@ class Relays:
     """
 
     def __init__(
-        self, configuration: Configuration, random_bytes: RandomBytes, streams: Streams, events: list[Event]
+        self,
+        configuration: Configuration,
+        random_bytes: RandomBytes,
+        streams: Streams,
+        events: list[Event],
+        counters: Counters,
     ) -> None:
         self._configuration = configuration
         self._random_bytes = random_bytes
         self._streams = streams
         self._events = events
+        self._counters = counters
         self._relays: list[Relay] = []
         self._by_address: dict[Address, Relay] = {}
         self._by_path: dict[Path, Relay] = {}
@@ -209,13 +216,12 @@ class Relays:
                 except DecodeError as error:
                     problem = f"sent what is no TURN: {error}"
                     break
-            relay.allocation.receive(attrs.evolve(burst, datagrams=frames), now)
-            self._harvest(relay, now)
+            self._give(relay, relay.allocation, attrs.evolve(burst, datagrams=frames), now)
             if problem:
+                self._counters.datagrams_dropped += 1
                 self._end(relay, problem, now)
         else:
-            relay.allocation.receive(burst, now)
-            self._harvest(relay, now)
+            self._give(relay, relay.allocation, burst, now)
         return True
 
     def send(self, path: Path, datagrams: Sequence[bytes], now: float) -> Sequence[bytes]:
@@ -267,6 +273,12 @@ class Relays:
             return True
         self._end(relay, f"is {path[1][0]} port {path[1][1]}, where another server has sent us to already", now)
         return False
+
+    def _give(self, relay: Relay, allocation: turn.Allocation, burst: Burst, now: float) -> None:
+        before = allocation.datagrams_useless
+        allocation.receive(burst, now)
+        self._counters.datagrams_dropped += allocation.datagrams_useless - before
+        self._harvest(relay, now)
 
     def _harvest(self, relay: Relay, now: float) -> None:
         allocation = relay.allocation
