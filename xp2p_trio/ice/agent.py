@@ -461,9 +461,10 @@ class Agent:
         if batch.transport is _UDP and path in generations.carrier.valid_paths:
             had_stun = self._reception.take(path, batch.datagrams, now)
         else:
-            had_stun = True  # or something of a TURN server
+            had_stun = False
             for other, datagrams in self._wiring.incoming(batch, now):
-                self._reception.take(other, datagrams, now)
+                had_stun |= self._reception.take(other, datagrams, now)
+            had_stun |= self._shared.relays.is_stirred
         if had_stun:
             self._digest(now)
 
@@ -500,9 +501,10 @@ class Agent:
                 bursts += generations.gathering.transmit(now, limit - len(bursts))
             if self._outgoing and len(bursts) < limit:
                 self._transmit_data(bursts, now, limit - len(bursts))
-        if len(relays):
-            self._timeout = None
+        if relays.is_sending:
             bursts += relays.transmit(now, limit - sum(len(burst.datagrams) for burst in bursts))
+        if relays.is_stirred:
+            relays.is_stirred = False
             self._digest(now)
         return bursts
 
