@@ -1,6 +1,8 @@
 """The engine's streams over the simulated network, and a core that asks for them and writes down what it is told."""
 
 import math
+import os
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
@@ -386,3 +388,44 @@ async def test_two_engines_over_the_kernel():
             await until(lambda: left.heard[-1][0] == "closed")
             for engine in engines:
                 engine.stop()
+
+
+def connect_from(port, address):
+    """A stream of the standard library from a chosen port, which ends by a reset."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.bind(("127.0.0.1", port))
+    client.connect(address)
+    return client
+
+
+def open_files():
+    return set(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")
+async def test_a_peer_that_resets_and_comes_back_from_the_same_port_leaves_nothing_open():
+    core = StreamUser()
+    before = open_files()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            engine = Engine(core, SystemNetwork(), lambda: False, stream_core=core)
+            engine.start(nursery)
+            address = engine.listen(("127.0.0.1", 0))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            client = connect_from(0, address)
+            name = client.getsockname()
+            for _ in range(30):
+                await trio.testing.wait_all_tasks_blocked(0.01)
+                client.close()
+                client = connect_from(name[1], address)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert [heard[0] for heard in core.heard] == ["accepted"] + ["closed", "accepted"] * 30
+            core.queued.append(Burst(address, name, [b"to the last"], TCP))
+            engine.flush()
+            assert client.recv(100) == b"to the last"
+            assert len(open_files()) == len(before) + 3  # ours, the listener, and the client's
+            engine.stop()
+            client.close()
+    assert open_files() == before

@@ -357,7 +357,7 @@ async def test_a_renewal_that_gives_something_else(
 
     async with world() as w, agents(w, renewed(renew)) as (alice, bob), trio.open_nursery() as nursery:
         introduce(alice, bob, nursery)
-        with pytest.raises(ConnectionFailed, match=r"gave no turn\.Credentials"):
+        with pytest.raises(ConnectionFailed, match=r"no turn\.Credentials"):
             await alice.wait_connected()
     assert "password" not in caplog.text
 
@@ -398,7 +398,7 @@ async def test_a_renewal_that_raises_in_the_middle_of_life(autojump_clock: trio.
             assert await bob.receive() == b"%d" % number
         assert len(calls) == 3
         assert {failed.detail for failed in failures(alice)} == {
-            "its credentials could not be had: OSError('the cable was pulled')"
+            "its credentials could not be had: renew has raised OSError('the cable was pulled')"
         }
 
 
@@ -461,7 +461,7 @@ async def test_a_restart_while_names_are_being_resolved(
         await alice.wait_gathered()
         types = {line.split()[7] for line in [line async for line in alice.local_candidates]}
         assert ("relay" in types) is (delay < 5.0 and servers[0].startswith("turn"))
-        assert len(failures(alice)) == (delay > 5.0)
+        assert bool(failures(alice)) is (delay > 5.0)
 
 
 @pytest.mark.parametrize("delay", [0.5, 3.0, 6.0])

@@ -85,6 +85,11 @@ class Engine:
         """Where sockets come from."""
         return self._network
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it was stopped."""
+        return self._is_over
+
     def start(self, background: Background) -> None:
         """Begin to drive the core, in background tasks."""
         self._background = background
@@ -192,12 +197,11 @@ class Engine:
 
     def stop(self) -> None:
         """Close the sockets; nothing is sent or received any more."""
-        if not self._is_over:
-            self._is_over = True
-            self._woken.set()
-            for socket in self._sockets.values():
-                socket.close()
-            self._streams.stop()
+        self._is_over = True
+        self._woken.set()
+        for socket in self._sockets.values():
+            socket.close()
+        self._streams.stop()
 
     def _hand_on(self) -> None:
         if self._publish():

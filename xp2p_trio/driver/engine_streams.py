@@ -191,6 +191,8 @@ class EngineStreams:
             if self._listeners.get(listener.address) is not listener:  # closed in the same turn
                 stream.close()
                 return
+            if (gone := (stream.local, stream.remote, stream.transport)) in self._open:
+                self._end(gone)  # by a reset, which was not read yet: else the peer would have no second one
             if sum(entry.is_accepted for entry in self._open.values()) >= MAX_ACCEPTED:
                 logger.debug("%s port %d is one stream too many", *stream.remote)
                 stream.close()
@@ -221,10 +223,15 @@ class EngineStreams:
             return  # closed by us
         except trio.EndOfChannel:
             pass
-        if name in self._open:
-            self.close(name)
-            self._core.stream_closed(local, remote, trio.current_time(), transport)
+        if (entry := self._open.get(name)) is not None and entry.stream is stream:
+            self._end(name)
             self._flush()
+
+    def _end(self, name: StreamName) -> None:
+        """Close a stream that the other side has ended, and say so."""
+        local, remote, transport = name
+        self.close(name)
+        self._core.stream_closed(local, remote, trio.current_time(), transport)
 
     @property
     def _core(self) -> StreamCore:

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar, final
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar, final
 
 import trio
 
-from xp2p_trio import ice, turn
+from xp2p_trio import ice
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.mdns import MdnsService, NameTaker
 from xp2p_trio.driver.nursery import Background
-from xp2p_trio.errors import InvalidState
-from xp2p_trio.peer import Configuration, IceServer
-from xp2p_trio.sansio import Address, Transport, is_ipv6
+from xp2p_trio.driver.servers import Servers, ServerTaker
+from xp2p_trio.peer import Configuration
+from xp2p_trio.sansio import Address, Transport
 
 # Windows reserves ranges of ports, and says EACCES of them.
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
-
-RENEWAL_PATIENCE: Final = 30.0
-"""Seconds that a program may take to get credentials while an allocation lives on with the old ones."""
-
-RENEWAL_PAUSES: Final = (10.0, 20.0, 40.0, 80.0)
-"""Seconds until it is asked once more when it has none; an allocation is refreshed five minutes before its end."""
 
 BoundT = TypeVar("BoundT")
 
 logger = logging.getLogger("xp2p_trio.driver")
 
 
-class Asker(StreamCore, NameTaker, Protocol):
+class Asker(StreamCore, NameTaker, ServerTaker, Protocol):
     """Who is answered: `peer.Connection`, `ice.Agent`. The words are those of the latter."""
 
     def add_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
@@ -43,21 +36,6 @@ class Asker(StreamCore, NameTaker, Protocol):
 
     def remove_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
         """It is gone."""
-
-    def add_stun_server(self, address: Address, now: float, name: str = "") -> None:
-        """A server has this address."""
-
-    def add_turn_server(self, server: ice.TurnServer, now: float) -> None:
-        """A server has this address and these credentials."""
-
-    def refresh_turn_credentials(self, name: str, credentials: turn.Credentials, now: float) -> None:
-        """It has others now."""
-
-    def server_failed(self, name: str, detail: str, now: float) -> None:
-        """It is of no use."""
-
-    def end_of_local_addresses(self, now: float) -> None:
-        """Every server is known."""
 
 
 @final
@@ -78,8 +56,7 @@ class Supply:
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._prefixes: dict[str, int | None] = {}
         self._virtual: set[str] = set()
-        self._round = trio.CancelScope()
-        self._servers = {server.url: server for server in configuration.ice_servers}
+        self._servers = Servers(core, engine, configuration, self._start_soon)
         self._mdns = MdnsService(
             core,
             engine.flush,
@@ -87,8 +64,6 @@ class Supply:
             lambda: {host: self._prefixes.get(host) for host in self._bound},
             enable_ipv6=configuration.enable_ipv6,
         )
-        self._renewing: set[str] = set()
-        self._credentials = {server.url: server.credentials for server in configuration.ice_servers}
         self._is_asked = False
 
     def check(self) -> None:
@@ -117,10 +92,7 @@ class Supply:
             case ice.AddressesRequested():
                 self._is_asked = True
                 self.bind_addresses()
-                if self._servers:
-                    self._ask_servers()
-                else:  # so that a description has every candidate at once
-                    self._core.end_of_local_addresses(trio.current_time())
+                self._servers.provide()
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
                 host = local_host or self._configuration.bind_address
                 self._engine.connect_stream(number, host, remote, transport, server_name)
@@ -129,7 +101,7 @@ class Supply:
             case ice.StreamReleased(local, remote, transport):
                 self._engine.close_stream(local, remote, transport)
             case ice.TurnCredentialsRequested(name):
-                self._renew(name)
+                self._servers.renew(name)
             case ice.NameRequested(name) if self._configuration.mdns == "off":
                 self._core.name_resolved(name, (), trio.current_time())
             case ice.NameRequested(name):
@@ -139,10 +111,13 @@ class Supply:
             case _:
                 pass
 
+    @trio.lowlevel.enable_ki_protection
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
         """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         while True:
             await self._engine.network.wait_interfaces_changed()
+            if self._engine.is_over:
+                return
             if not self._is_asked:
                 self._engine.network.interfaces()  # seen; what there will be is bound when the core asks for it
             elif self.bind_addresses():
@@ -201,124 +176,9 @@ class Supply:
             self._bound[host].append((address, Transport.TCP))
             self._core.add_local_address(address, now, Transport.TCP)
 
-    def _ask_servers(self) -> None:
-        """Resolve the servers' names anew; what was asked for before a restart is of no interest any more."""
-        self._round.cancel("servers are asked for anew")
-        self._round = trio.CancelScope()
-        self._start_soon(self._provide_servers, self._round)
-
-    async def _provide_servers(self, this_round: trio.CancelScope) -> None:
-        """Resolve the servers' names, all at once, and say when nothing more will come."""
-        missing = dict.fromkeys(self._servers, "address")
-        patience = self._configuration.ice.gathering_timeout
-        with this_round, trio.move_on_after(patience):
-            async with trio.open_nursery() as nursery:
-                for server in self._servers.values():
-                    nursery.start_soon(self._provide_server, server, missing)
-        if this_round.cancel_called:
-            return
-        now = trio.current_time()
-        for url, what in missing.items():
-            self._core.server_failed(url, f"has no {what} after {patience:g} s", now)
-        self._core.end_of_local_addresses(now)
-        self._engine.flush()
-
-    async def _provide_server(self, server: IceServer, missing: dict[str, str]) -> None:
-        credentials: turn.Credentials | None = None
-        try:
-            addresses = self._usable(await self._engine.network.resolve(server.host, server.port))
-            if server.is_turn:
-                missing[server.url] = "credentials"
-                credentials = self._credentials[server.url] or await self._ask_for_credentials(server)
-        except (OSError, _CredentialsMissing) as error:
-            self._core.server_failed(server.url, str(error), trio.current_time())
-        else:
-            with contextlib.suppress(InvalidState):  # the restart that asked was taken back meanwhile
-                self._add_server(server, addresses, credentials, trio.current_time())
-        missing.pop(server.url, None)
-        self._engine.flush()
-
-    def _usable(self, addresses: Sequence[Address]) -> Sequence[Address]:
-        """Of the families that may be used.
-
-        Raises:
-            OSError: none is.
-        """
-        usable = [each for each in addresses if self._configuration.enable_ipv6 or not is_ipv6(each[0])]
-        if not usable:
-            raise OSError("has addresses of IPv6 alone; enable_ipv6 lets them in" if addresses else "has no address")
-        return usable
-
-    def _add_server(
-        self, server: IceServer, addresses: Sequence[Address], credentials: turn.Credentials | None, now: float
-    ) -> None:
-        for wanted in (False, True):
-            of_family = [address for address in addresses if is_ipv6(address[0]) is wanted]
-            if credentials is None:
-                for address in of_family:
-                    self._core.add_stun_server(address, now, server.url)
-            elif of_family:
-                self._core.add_turn_server(
-                    ice.TurnServer(
-                        of_family[0],
-                        credentials,
-                        server.transport,
-                        name=server.url,
-                        host=server.host,
-                        is_renewable=server.renew is not None,
-                    ),
-                    now,
-                )
-
-    async def _ask_for_credentials(self, server: IceServer) -> turn.Credentials:
-        """Those that the program gives, which are remembered.
-
-        Raises:
-            _CredentialsMissing: it gives none.
-        """
-        assert server.renew is not None  # the configuration has refused a server with neither
-        try:
-            credentials: object = await server.renew()
-        except Exception as error:  # the program's function may raise anything
-            logger.warning("the credentials of %s were not renewed", server.url, exc_info=error)
-            raise _CredentialsMissing(f"its credentials could not be had: {error!r}") from error
-        if not isinstance(credentials, turn.Credentials):
-            what = type(credentials).__name__  # and no more, as it may hold a password
-            logger.warning("renew of %s gave %s, which is no turn.Credentials", server.url, what)
-            raise _CredentialsMissing(f"its renew gave no turn.Credentials, but {what}")
-        self._credentials[server.url] = credentials
-        return credentials
-
-    def _renew(self, url: str) -> None:
-        server = self._servers.get(url)
-        if server is not None and server.renew is not None and url not in self._renewing:
-            self._renewing.add(url)
-            self._start_soon(self._renew_credentials, server)
-
-    async def _renew_credentials(self, server: IceServer) -> None:
-        """More than once, as an allocation lives on for minutes without."""
-        for pause in (*RENEWAL_PAUSES, 0.0):
-            try:
-                with trio.fail_after(RENEWAL_PATIENCE):
-                    credentials = await self._ask_for_credentials(server)
-            except (_CredentialsMissing, trio.TooSlowError) as error:
-                detail = str(error) or f"its renew gave no credentials in {RENEWAL_PATIENCE:g} s"
-                self._core.server_failed(server.url, detail, trio.current_time())
-                self._engine.flush()
-                await trio.sleep(pause)
-            else:
-                self._core.refresh_turn_credentials(server.url, credentials, trio.current_time())
-                break
-        self._renewing.discard(server.url)
-        self._engine.flush()
-
-    def _start_soon(self, function: Callable[..., object], *args: object) -> None:
+    def _start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         assert self._background is not None
-        self._background.start_soon(function, *args)  # type: ignore[arg-type]
-
-
-class _CredentialsMissing(Exception):
-    """The program's `renew` has failed."""
+        self._background.start_soon(function, *args)
 
 
 def bind_in_range(bind: Callable[[Address], BoundT], host: str, port_range: tuple[int, int] | None) -> BoundT:

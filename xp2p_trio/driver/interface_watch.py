@@ -26,7 +26,10 @@ T = TypeVar("T")
 
 
 async def wait_other(known: T, look: Callable[[], T]) -> None:
-    """Wait until `look` gives something else than what is known, at once if it does already."""
+    """Wait until `look` gives something else than what is known, at once if it does already.
+
+    While it raises `OSError`, as when the process has no more files, it is tried again at intervals.
+    """
     with open_news() as news:
         await wait_other_after_news(known, look, news)
 
@@ -49,7 +52,12 @@ def open_news() -> contextlib.AbstractContextManager[socket.socket | None]:
 async def wait_other_after_news(known: T, look: Callable[[], T], news: socket.socket | None) -> None:
     """`wait_other`, looking whenever something can be read from `news`, or at intervals without."""
     await trio.lowlevel.checkpoint()
-    while look() == known:
+    while True:
+        try:
+            if look() != known:
+                return
+        except OSError:
+            news = None
         if news is None:
             await trio.sleep(POLL_INTERVAL)
         else:
@@ -59,10 +67,7 @@ async def wait_other_after_news(known: T, look: Callable[[], T], news: socket.so
 
 
 def _drain(news: socket.socket) -> None:
-    while True:
-        try:
+    # An error is ENOBUFS, when there was more than the kernel keeps: the look finds it, and the rest is read behind it.
+    with contextlib.suppress(OSError):
+        while True:
             news.recv(_MESSAGE_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:  # ENOBUFS: there was more than the kernel keeps; the look finds it
-            continue

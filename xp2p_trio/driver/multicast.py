@@ -42,20 +42,23 @@ def open_multicast(group: str, port: int, interface_address: str) -> socket.sock
         raise InvalidArgument(f"{group} is no multicast group that {interface_address} could join")
     if not 0 <= port <= 65535:
         raise InvalidArgument(f"cannot bind to port {port}: a port is 0 (any) to 65535")
-    sock = socket.socket(socket.AF_INET6 if host.version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        sock.setblocking(False)
-        if host.version == 6:
-            _prepare_ipv6(sock, joined.packed, port, interface_address)
-        else:
-            _prepare_ipv4(sock, joined.packed, port, host.packed)
-        local = str(joined) if port else interface_address
-        sock.bind((local, port) if host.version == 4 else (local, port, 0, interface_index(interface_address)))
+        sock = socket.socket(socket.AF_INET6 if host.version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            if host.version == 6:
+                _prepare_ipv6(sock, joined.packed, port, interface_address)
+            else:
+                _prepare_ipv4(sock, joined.packed, port, host.packed)
+            local = str(joined) if port else interface_address
+            sock.bind((local, port) if host.version == 4 else (local, port, 0, interface_index(interface_address)))
+            return sock
+        except BaseException:
+            sock.close()
+            raise
     except OSError as error:
-        sock.close()
         reason = f"cannot join {group} port {port} on {interface_address}: {error.strerror or error}"
         raise OSError(error.errno, reason) from None
-    return sock
 
 
 def interface_index(address: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import socket
 import ssl
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from xp2p_trio.driver.tcp import TcpListener, TcpStream, connect_tcp, connect_tl
 from xp2p_trio.driver.udp import BUFFER_SIZE, MAX_DATAGRAM_SIZE, UdpSocket
 from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.sansio import Address, Transport
+
+logger = logging.getLogger("xp2p_trio.driver")
 
 
 @final
@@ -40,9 +43,12 @@ class SystemNetwork:
         self._known: Sequence[Interface] | None = None
 
     def interfaces(self) -> Sequence[Interface]:
-        """The addresses of this machine that work, best first."""
-        self._known = system_interfaces()
-        return self._known
+        """The addresses of this machine that work, best first; those of last time while the system does not tell."""
+        try:
+            self._known = system_interfaces()
+        except OSError as error:  # no more files, for instance
+            logger.warning("the addresses of this machine cannot be had: %s", error)
+        return [] if self._known is None else self._known
 
     def bind(self, address: Address) -> UdpSocket:
         """Open a UDP socket on a numeric local address; port 0 lets the system choose.
@@ -53,20 +59,23 @@ class SystemNetwork:
         """
         host, port = address
         version = _check(address)
-        sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            sock.setblocking(False)
-            if version == 6:
-                # Otherwise an IPv4 peer would appear under a second, mapped spelling of its address.
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                # BSD refuses what is over its limit; then its default stays.
-                with contextlib.suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
-            sock.bind((host, port))
-            return UdpSocket(sock, offload=self._offload, buffer=self._buffer)
+            sock = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                sock.setblocking(False)
+                if version == 6:
+                    # Otherwise an IPv4 peer would appear under a second, mapped spelling of its address.
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                    # BSD refuses what is over its limit; then its default stays.
+                    with contextlib.suppress(OSError):
+                        sock.setsockopt(socket.SOL_SOCKET, option, BUFFER_SIZE)
+                sock.bind((host, port))
+                return UdpSocket(sock, offload=self._offload, buffer=self._buffer)
+            except BaseException:
+                sock.close()
+                raise
         except OSError as error:
-            sock.close()
             reason = f"cannot bind a UDP socket to {host} port {port}: {error.strerror}"
             raise OSError(error.errno, reason) from None
 
@@ -126,7 +135,7 @@ class SystemNetwork:
 
     async def wait_interfaces_changed(self) -> None:
         """Wait until there are other addresses than `interfaces` last told, a tenth of a second for them to settle."""
-        await wait_other(system_interfaces() if self._known is None else self._known, system_interfaces)
+        await wait_other(self.interfaces() if self._known is None else self._known, system_interfaces)
 
 
 def _check(address: Address) -> int:

@@ -173,6 +173,8 @@ class TcpStream:
             self._unread, self._is_over = self._tls.decrypt(data)
             self._kept += self._tls.take_records()
             self._push()
+            if len(self._kept) > 2 * KEEP_SIZE:  # who asks for new keys without an end, and reads none of the answers
+                self._break()
 
     def _keep(self, data: bytes) -> None:
         if self._tls is None:
@@ -196,9 +198,11 @@ class TcpStream:
             self._break()
 
     def _break(self) -> None:
-        """Nothing can be sent any more; what has arrived can still be read."""
+        """Nothing can be sent any more; what has arrived can still be read, and then is the end."""
         self._is_broken = True
         self._kept.clear()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 @final
@@ -258,17 +262,21 @@ def listen_tcp(address: Address) -> TcpListener:
     Raises:
         OSError: the address is not ours, or the port is taken; the text names both.
     """
-    sock = _make_socket(address[0])
     try:
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if sys.platform != "win32":  # elsewhere it lets a port be opened again that old connections still name
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-        return TcpListener(sock)
+        sock = _make_socket(address[0])
+        try:
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if sys.platform != "win32":  # elsewhere it lets a port be opened again that old connections still name
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setblocking(False)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            return TcpListener(sock)
+        except BaseException:
+            sock.close()
+            raise
     except OSError as error:
-        sock.close()
         reason = f"cannot listen on {address[0]} port {address[1]}: {error.strerror}"
         raise OSError(error.errno, reason) from None
 
@@ -318,26 +326,26 @@ async def connect_tls(
 
 async def _connect(local_host: str | None, remote: Address) -> socket.socket:
     await trio.lowlevel.checkpoint()
-    sock = _make_socket(remote[0])
-    origin = "" if local_host is None else f" from {local_host}"
     try:
-        _prepare(sock)
-        if local_host is not None:
-            sock.bind((local_host, 0))
-        number = sock.connect_ex(remote)
-        if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
-            await trio.lowlevel.wait_writable(sock)
-            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number:
-            raise OSError(number, os.strerror(number))
+        sock = _make_socket(remote[0])
+        try:
+            _prepare(sock)
+            if local_host is not None:
+                sock.bind((local_host, 0))
+            number = sock.connect_ex(remote)
+            if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+                await trio.lowlevel.wait_writable(sock)
+                number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                raise OSError(number, os.strerror(number))
+            return sock
+        except BaseException:
+            sock.close()
+            raise
     except OSError as error:
-        sock.close()
+        origin = "" if local_host is None else f" from {local_host}"
         reason = f"no TCP connection{origin} to {remote[0]} port {remote[1]}: {error.strerror}"
         raise OSError(error.errno, reason) from None
-    except BaseException:
-        sock.close()
-        raise
-    return sock
 
 
 async def _shake_hands(sock: socket.socket, tls: Tls) -> None:
@@ -371,9 +379,7 @@ async def _send_all(sock: socket.socket, data: bytes) -> None:
 
 
 def _make_socket(host: str) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    return sock
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
 
 
 def _prepare(sock: socket.socket) -> None:

@@ -112,11 +112,13 @@ class Generations:
         current.is_current = True
         if current.state is not state:
             self._shared.events.append(StateChanged(current.state))
+        is_answered = self.gathering.is_ended
         self.gathering.stop()
         self.gathering = Gathering(current, self._servers, self._sockets)
         if not current.is_gathering_complete:
             self.gathering.start()
-        self.gathering.end()
+        if is_answered:  # else the driver has still to say its end
+            self.gathering.end()
 
     def settle(self, now: float) -> None:
         """Let a newer session carry data once it has chosen a path, or the older ones are at their end; or fail."""
