@@ -249,7 +249,9 @@ class Agent:
         if session.is_over:
             return
         if not self._shared.relays.abandon_renewal(name, detail, session.now):
-            self._generations.gathering.fail_server(ServerFailed(name, 0, "", detail))
+            known = self._generations.gathering.servers.failures.get(name)  # what it said itself still counts
+            code, realm = (0, "") if known is None else (known.code, known.realm)
+            self._generations.gathering.fail_server(ServerFailed(name, code, realm, detail))
         self._digest(session.now)
 
     def end_of_local_addresses(self, now: float) -> None:
