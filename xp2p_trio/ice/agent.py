@@ -253,7 +253,9 @@ class Agent:
         if session.is_over:
             return
         if not self._shared.relays.abandon_renewal(name, detail, session.now):
-            self._generations.gathering.fail_server(ServerFailed(name, 0, "", detail))
+            known = self._generations.gathering.servers.failures.get(name)  # what it said itself still counts
+            code, realm = (0, "") if known is None else (known.code, known.realm)
+            self._generations.gathering.fail_server(ServerFailed(name, code, realm, detail))
         self._digest(session.now)
 
     def end_of_local_addresses(self, now: float) -> None:
@@ -479,9 +481,10 @@ class Agent:
         if batch.transport is _UDP and path in generations.carrier.valid_paths:
             had_stun = self._reception.take(path, batch.datagrams, now)
         else:
-            had_stun = True  # or something of a TURN server
+            had_stun = False
             for other, datagrams in self._wiring.incoming(batch, now):
-                self._reception.take(other, datagrams, now)
+                had_stun |= self._reception.take(other, datagrams, now)
+            had_stun |= self._shared.relays.is_stirred
         if had_stun:
             self._digest(now)
 
@@ -518,9 +521,10 @@ class Agent:
                 bursts += generations.gathering.transmit(now, limit - len(bursts))
             if self._outgoing and len(bursts) < limit:
                 self._transmit_data(bursts, now, limit - len(bursts))
-        if len(relays):
-            self._timeout = None
+        if relays.is_sending:
             bursts += relays.transmit(now, limit - sum(len(burst.datagrams) for burst in bursts))
+        if relays.is_stirred:
+            relays.is_stirred = False
             self._digest(now)
         return bursts
 

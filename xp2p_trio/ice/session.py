@@ -96,7 +96,7 @@ class Shared:
         self.counters = Counters()
         self.events: list[Event] = []
         self.streams = Streams(self.events)
-        self.relays = Relays(configuration, random_bytes, self.streams, self.events)
+        self.relays = Relays(configuration, random_bytes, self.streams, self.events, self.counters)
         self.concealment = Concealment(random_bytes, self.events, hides=hide_hosts)
         self.received: list[bytes] = []
         self.parking = Parking()
