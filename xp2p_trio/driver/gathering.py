@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar, final
+from typing import Final, Protocol, TypeVar, final
 
 import trio
 
@@ -22,6 +23,11 @@ from xp2p_trio.sansio import Address, Transport
 
 # Windows reserves ranges of ports, and says EACCES of them.
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+
+MAX_CHANGES: Final = 4
+"""Changes of the interfaces that are followed within `CHANGES_WINDOW` seconds: one that flaps restarts little."""
+
+CHANGES_WINDOW: Final = 5.0
 
 BoundT = TypeVar("BoundT")
 
@@ -114,8 +120,12 @@ class Supply:
     @trio.lowlevel.enable_ki_protection
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
         """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
+        recent: deque[float] = deque(maxlen=MAX_CHANGES)
         while True:
             await self._engine.network.wait_interfaces_changed()
+            if len(recent) == MAX_CHANGES:
+                await trio.sleep_until(recent[0] + CHANGES_WINDOW)
+            recent.append(trio.current_time())
             if self._engine.is_over:
                 return
             if not self._is_asked:
@@ -149,6 +159,7 @@ class Supply:
         configuration = self._configuration
         found = self._engine.network.interfaces()
         self._prefixes = {each.address: each.prefix_length for each in found}
+        self._virtual &= self._bound.keys()
         self._virtual |= {each.address for each in found if each.is_virtual}
         if configuration.bind_address is not None:
             return [configuration.bind_address]

@@ -119,6 +119,7 @@ class Session:
         learned_remotes: those that only the peer's checks have told us (peer-reflexive), oldest first.
         late_remotes: those that were unknown when a pair was nominated.
         unresolved: candidates by the mDNS name that is being resolved.
+        names_asked: how many mDNS names were asked for.
         early_candidates: those that came before the peer's credentials.
         early_checks: answered checks that came before them.
         checks: transactions by their id, cancelled ones included.
@@ -163,6 +164,7 @@ class Session:
         self.early_checks: dict[Path, EarlyCheck] = {}
         self.late_remotes: set[Endpoint] = set()
         self.unresolved: dict[str, list[Candidate]] = {}
+        self.names_asked = 0
         self.learned_remotes: dict[Endpoint, None] = {}
         self.is_gathering_complete = False
         self.is_remote_complete = False
