@@ -93,7 +93,10 @@ class Generations:
         self.alive = (session, *kept)
         session.now = old.now
         session.is_carrying = False
-        session.move(Input.GATHER)
+        if old.state is State.GATHERING:
+            session.state = State.GATHERING  # which is no change
+        else:
+            session.move(Input.GATHER)
         for address in self._sockets:
             self._add_candidates(session, address, Transport.UDP)
         for address in self._ports:

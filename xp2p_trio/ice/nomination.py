@@ -34,13 +34,11 @@ def choose(session: Session, now: float) -> None:
 
 def nomination_time(session: Session) -> float:
     """When a nomination that waits for better pairs waits no more."""
-    waits = (
-        session.role is Role.CONTROLLING
-        and session.selected is not None
-        and session.nominee is None
-        and not session.check_list.is_completed
-    )
-    return session.first_valid_at + _patience(session, session.selected) if waits and session.selected else math.inf
+    selected = session.selected
+    if selected is None or not _is_fresh(selected, session.now):  # its socket is gone, say
+        return math.inf
+    waits = session.role is Role.CONTROLLING and session.nominee is None and not session.check_list.is_completed
+    return session.first_valid_at + _patience(session, selected) if waits else math.inf
 
 
 def complete(session: Session, pair: Pair, nomination: int) -> None:
