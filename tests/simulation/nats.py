@@ -156,6 +156,7 @@ class Agents:
         relay_only: the names of those that use nothing but TURN.
         sides: fields of `ice.Configuration`, and `mdns`, that only one of them has, by its name.
         says_lite: whether the other is told of a side that it is lite.
+        is_introduced: whether each is told of the other at once.
         fields: of both configurations.
     """
 
@@ -168,6 +169,7 @@ class Agents:
         relay_only: Container[str] = (),
         sides: Mapping[str, Mapping[str, Any]] | None = None,
         says_lite: bool = True,
+        is_introduced: bool = True,
         **fields: Any,
     ) -> None:
         self.network = network
@@ -201,7 +203,8 @@ class Agents:
             name: Answers(network, name, agent, self.configurations[name], names=names)
             for name, agent in self.agents.items()
         }
-        self.introduce()
+        if is_introduced:
+            self.introduce()
         for agent in self.agents.values():
             agent.gather(self.now)
 

@@ -327,6 +327,7 @@ class Agent:
             return
         for session in self._generations.alive:
             pairing.take_name(session, name, hosts)
+            nomination.choose(session, session.now)
         self._digest(self._now)
 
     # Commands: the peer.
