@@ -19,6 +19,7 @@ from xp2p_trio.testing import (
     StreamNews,
     TurnServer,
     TurnServerConfiguration,
+    TurnServerEvent,
     VirtualTimeout,
     drive,
     tell_of_stream,
@@ -112,6 +113,7 @@ class World:
         self.alice, self.bob = self.agents.values()
         self.answers = {name: Answers(network, name, agent, configuration_) for name, agent in self.agents.items()}
         self.events: dict[str, list[tuple[float, ice.Event]]] = {name: [] for name in SIDES}
+        self.server_events: dict[str, list[TurnServerEvent]] = {name: [] for name in SERVERS}
         self.renew: Callable[[str, str, float], turn.Credentials | None] = lambda side, name, now: None
         self.received: dict[str, list[bytes]] = {name: [] for name in SIDES}
         self.ignored_candidates: Callable[[ice.Candidate], bool] = lambda candidate: False
@@ -138,6 +140,13 @@ class World:
         for agent in self.agents.values():
             agent.restart(self.now)
         self.introduce()
+
+    def gathered(self) -> World:
+        """Until Alice knows all her candidates, and Bob none; nor does she know his."""
+        self.ignored_candidates = lambda candidate: True
+        self.start()
+        self.run(10.0, lambda: self.alice.is_gathering_complete)
+        return self
 
     def connect(self) -> World:
         """Until both have a nominated pair."""
@@ -223,6 +232,7 @@ class World:
 
     def _on_events(self, name: str, events: list[Any], now: float) -> None:
         if name in self.servers:
+            self.server_events[name] += events
             for event in events:
                 if isinstance(event, StreamDropped):
                     self.network.close_stream(name, event.local, event.remote, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xp2p_trio.ice import Candidate, CandidateType, PairState, Role
 from xp2p_trio.ice.candidates import LocalCandidate
-from xp2p_trio.ice.check_list import CheckList
+from xp2p_trio.ice.check_list import MAX_TRIGGERED_IN_A_ROW, CheckList
 from xp2p_trio.ice.pair import Pair
 
 
@@ -123,3 +123,57 @@ def test_priorities_follow_the_role() -> None:
     before = pair.priority
     check_list.compute_priorities(Role.CONTROLLED)
     assert pair.priority == before - 1  # the last bit tells whose is larger
+
+
+def test_after_three_triggered_checks_an_ordinary_one_has_its_turn() -> None:
+    check_list = CheckList(20)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 11)]
+    for pair in pairs:
+        check_list.add(pair)
+    for pair in pairs[:7]:
+        check_list.trigger(pair)
+    order = [check_list.take() for _ in range(10)]
+    assert order == [*pairs[:3], pairs[9], *pairs[3:6], pairs[8], pairs[6], pairs[7]]
+    assert MAX_TRIGGERED_IN_A_ROW == 3
+
+
+def test_triggered_checks_go_on_while_there_are_no_others() -> None:
+    check_list = CheckList(20)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 8)]
+    for pair in pairs:
+        check_list.add(pair)
+        check_list.trigger(pair)
+    assert [check_list.take() for _ in range(8)] == [*pairs, None]
+
+
+def test_pairs_that_trigger_each_other_without_end_leave_every_other_its_turn() -> None:
+    """Each check taken is triggered anew; the others are all checked meanwhile, in their order."""
+    check_list = CheckList(20)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 11)]
+    for pair in pairs:
+        check_list.add(pair)
+    restless = pairs[:4]
+    for pair in restless:
+        check_list.trigger(pair)
+    ordinary: list[Pair | None] = []
+    for _ in range(24):
+        taken = check_list.take()
+        if taken in restless:
+            check_list.trigger(taken)
+        else:
+            ordinary.append(taken)
+    assert ordinary == pairs[:3:-1]
+
+
+def test_what_is_held_back_lets_others_go_first_and_is_not_forgotten() -> None:
+    held: set[Pair] = set()
+    check_list = CheckList(20, held.__contains__)
+    pairs = [make_pair(n, str(n), n) for n in range(1, 5)]
+    for pair in pairs:
+        check_list.add(pair)
+    check_list.trigger(pairs[0])
+    check_list.trigger(pairs[1])
+    held.update((pairs[0], pairs[3]))
+    assert [check_list.take() for _ in range(3)] == [pairs[1], pairs[2], None]
+    held.clear()
+    assert [check_list.take() for _ in range(3)] == [pairs[0], pairs[3], None]

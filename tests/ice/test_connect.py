@@ -301,27 +301,6 @@ def test_ice_lite_keeps_us_controlling() -> None:
     assert world.left.agent.state is State.COMPLETED
 
 
-def test_a_lite_agent_begins_nothing_and_has_consent_for_as_long_as_any() -> None:
-    world = World(configurations=(Configuration(), Configuration(lite=True)))
-    world.gather()
-    right = world.right.agent
-    world.tell_credentials(world.right)
-    world.tell_candidates(world.right)
-    world.run_for(2)
-    assert not world.right.sent
-    world.left.agent.set_remote_credentials(right.local_username_fragment, right.local_password, world.now, lite=True)
-    world.tell_candidates(world.left)
-    for _ in range(100):
-        for end in world.ends:
-            end.received.clear()
-        world.run_for(10)
-        world.assert_agreed()
-        for end in world.ends:
-            end.agent.send([b"\x16"], world.now)
-        world.run_for(0.1)
-        assert [end.received for end in world.ends] == [[b"\x16"], [b"\x16"]]
-
-
 def test_many_pairs_stay_below_the_limit_and_are_paced() -> None:
     world = World(left=hosts("10.1.0", 20, 1000), right=hosts("10.2.0", 20, 2000), fate=lambda *_: ())
     world.introduce()

@@ -181,7 +181,7 @@ def test_restarts_that_nobody_hears_of_do_not_pile_up() -> None:
         requests = [end.requests[tid] for tid, times in end.request_times.items() if times[-1] > world.now - 12]
         names = {name for raw in requests if (name := stun.decode_message(raw).get(stun.Username)) is not None}
         assert len(names) <= 4
-    world.left.agent.cancel_restart(world.now)
+    world.left.cancel_restart(world.now)
     world.restart()
     world.reintroduce()
     world.run_for(1)

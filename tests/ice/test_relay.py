@@ -19,14 +19,6 @@ ALICE = ("192.0.2.1", 49152)
 TRANSPORTS = list(Transport)
 
 
-def gathered(world: World) -> World:
-    """Alice knows all her candidates, and Bob none."""
-    world.ignored_candidates = lambda candidate: True
-    world.start()
-    world.run(10.0, lambda: world.alice.is_gathering_complete)
-    return world
-
-
 def messages(world: World, side_host: str) -> Iterator[tuple[float, Sent | Delivered, stun.Message]]:
     """The STUN messages that left from a host."""
     for entry in world.network.trace:
@@ -42,7 +34,7 @@ def messages(world: World, side_host: str) -> Iterator[tuple[float, Sent | Deliv
     [(Transport.UDP, 65535), (Transport.TCP, 65535 - 0x4000), (Transport.TLS, 65535 - 0x8000)],
 )
 def test_a_relayed_candidate(transport: Transport, preference: int) -> None:
-    world = gathered(World(server(transport=transport)))
+    world = World(server(transport=transport)).gathered()
     (candidate,) = world.alice.local_candidates
     assert candidate.type is ice.CandidateType.RELAYED
     assert candidate.transport == "udp"  # to the peer, however the server is reached
@@ -53,7 +45,7 @@ def test_a_relayed_candidate(transport: Transport, preference: int) -> None:
 
 
 def test_an_ipv6_server_gives_an_ipv6_address() -> None:
-    world = gathered(World(server(ipv6=True), ipv6=True))
+    world = World(server(ipv6=True), ipv6=True).gathered()
     (candidate,) = world.alice.local_candidates
     assert candidate.host == SERVERS["turn"][1]
     assert candidate.related_address == ("::", 9)
@@ -63,7 +55,7 @@ def test_the_server_shows_our_address_as_well() -> None:
     """The mapped address of an Allocate response is a server-reflexive candidate (RFC 8445 section 5.1.1.2)."""
     world = World(server(), server(transport=Transport.TCP), relay_only=())
     world.network.nat("home", "203.0.113.7", inside=["alice"])
-    gathered(world)
+    world.gathered()
     counts = Counter(candidate.type for candidate in world.alice.local_candidates)
     assert counts == {"host": 1, "srflx": 1, "relay": 2}
     (reflexive,) = (each for each in world.alice.local_candidates if each.type == "srflx")
@@ -78,7 +70,7 @@ def test_each_candidate_has_its_own_priority() -> None:
     """RFC 8445 section 5.1.2.1: the local preference is unique for each candidate of a type."""
     world = World(*SEVERAL)
     world.network.host("alice").add_ip_address("192.0.2.99")
-    gathered(world)
+    world.gathered()
     candidates = world.relayed("alice")
     assert len(candidates) == 8
     priorities = [candidate.priority for candidate in candidates]
@@ -93,7 +85,7 @@ def test_each_candidate_has_its_own_priority() -> None:
 def test_two_mappings_of_one_socket_have_priorities_of_their_own() -> None:
     world = World(server(), server("other"), relay_only=())
     world.network.nat("home", "203.0.113.7", behaviour=SYMMETRIC, inside=["alice"])
-    gathered(world)
+    world.gathered()
     priorities = [each.priority for each in world.alice.local_candidates if each.type == "srflx"]
     assert len(set(priorities)) == len(priorities) == 2
 
@@ -107,7 +99,7 @@ def test_foundations_follow_server_transport_and_relayed_host() -> None:
     """RFC 8445 section 5.1.1.3: alike when type, IP address of the base, server and transport to it are alike."""
     world = World(*SEVERAL)
     world.network.host("alice").add_ip_address("192.0.2.99")
-    gathered(world)
+    world.gathered()
     by_kind: defaultdict[tuple[str, Transport], set[str]] = defaultdict(set)
     for candidate in world.relayed("alice"):
         (allocation,) = allocations_at(world, candidate)
@@ -226,7 +218,7 @@ def test_a_relayed_address_that_is_another_relays_is_none() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "224.0.0.1", "255.255.255.255"])
 def test_a_relayed_address_that_nobody_can_send_to_is_none(host: str) -> None:
-    world = gathered(World(server(), choices={"turn": {"relay_hosts": [host]}}))
+    world = World(server(), choices={"turn": {"relay_hosts": [host]}}).gathered()
     (failed,) = world.failures()
     assert host in failed.detail
     assert world.alice.local_candidates == ()
@@ -241,7 +233,7 @@ def test_eight_servers_and_eight_relays() -> None:
     servers = [server(host, transport) for host in SERVERS for transport in TRANSPORTS]
     world = World(*servers)
     world.network.host("alice").add_ip_address("192.0.2.99")
-    gathered(world)
+    world.gathered()
     assert len(world.relayed("alice")) == 8
     assert sum(len(each.allocations) for each in world.servers.values()) <= 8 * len(SIDES)
     assert (
@@ -257,9 +249,7 @@ def test_eight_servers_and_eight_relays() -> None:
 
 def test_64_permissions_for_100_candidates() -> None:
     world = World(server(), relay_only=("alice",), bob=())
-    world.ignored_candidates = lambda candidate: True
-    world.start()
-    world.run(1.0)
+    world.gathered()
     for number in range(100):
         candidate = ice.Candidate("1", 1, "udp", 1000 + number, f"203.0.114.{number + 1}", 9, ice.CandidateType.HOST)
         world.alice.add_remote_candidate(candidate, world.now)
@@ -281,9 +271,7 @@ def test_64_permissions_for_100_candidates() -> None:
 
 def test_a_hundred_ports_of_one_host_take_one_permission() -> None:
     world = World(server(), relay_only=("alice",), bob=())
-    world.ignored_candidates = lambda candidate: True
-    world.start()
-    world.run(1.0)
+    world.gathered()
     for number in range(100):
         candidate = ice.Candidate("1", 1, "udp", 1000 + number, "203.0.114.1", 1 + number, ice.CandidateType.HOST)
         world.alice.add_remote_candidate(candidate, world.now)

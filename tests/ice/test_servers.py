@@ -485,6 +485,10 @@ def test_a_renewal_that_fails_is_told_once_and_ends_the_waiting() -> None:
         ice.ServerFailed(URL, 401, "xp2p.test", "its credentials could not be renewed: OSError()")
     ]
     assert world.time_of("alice", ice.GatheringCompleted) < 0.5
+    world.alice.server_failed(URL, "its credentials could not be renewed: OSError()", world.now)  # nor later
+    assert world.run(60.0, lambda: bool(world.of("alice", Failed)))
+    assert {failed.code for failed in world.failures()} == {401}
+    assert "Wrong TURN credentials for the realm 'xp2p.test'" in world.last_words()
 
 
 def test_credentials_are_renewed_in_the_middle_of_life() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any, Literal, TypeAlias
+
+import attrs
 
 from xp2p_trio import ice, peer
 from xp2p_trio.sansio import Address, Transport
@@ -113,10 +115,12 @@ def surround(network: Network, name: str, surroundings: Surroundings, public_ip:
 
 
 def turn_server(network: Network) -> TurnServer:
-    """One on the host "turn", which listens for streams as well."""
-    network.listen("turn", TURN_SERVER)
-    network.listen("turn", TURNS_SERVER, transport=Transport.TLS)
-    configuration = TurnServerConfiguration(relay_hosts=[TURN_SERVER[0]], users={"user": "password"})
+    """One on the host "turn", which listens for streams as well, and relays the families that it has addresses of."""
+    hosts = network.host("turn").ip_addresses
+    for host in hosts:
+        network.listen("turn", (host, TURN_SERVER[1]))
+        network.listen("turn", (host, TURNS_SERVER[1]), transport=Transport.TLS)
+    configuration = TurnServerConfiguration(relay_hosts=hosts, users={"user": "password"})
     return TurnServer(configuration, network.random_bytes("turn"))
 
 
@@ -136,6 +140,12 @@ def peers_on(network: Network) -> Peers:
     return Peers(network=network, alice=configuration, bob=configuration, servers={"stun": StunServer()})
 
 
+def _of_side(shared: peer.Configuration, fields: Mapping[str, Any]) -> peer.Configuration:
+    own = attrs.evolve(shared.ice, **{name: value for name, value in fields.items() if name != "mdns"})
+    servers = () if own.lite else shared.ice_servers
+    return attrs.evolve(shared, ice=own, ice_servers=servers, mdns=fields.get("mdns", shared.mdns))
+
+
 class Agents:
     """Two ICE agents on a network, and perfect signaling.
 
@@ -144,6 +154,9 @@ class Agents:
         consent_interval: of both.
         urls: servers in place of the STUN server.
         relay_only: the names of those that use nothing but TURN.
+        sides: fields of `ice.Configuration`, and `mdns`, that only one of them has, by its name.
+        says_lite: whether the other is told of a side that it is lite.
+        is_introduced: whether each is told of the other at once.
         fields: of both configurations.
     """
 
@@ -154,35 +167,44 @@ class Agents:
         consent_interval: float = 5.0,
         urls: tuple[str, ...] = (STUN_URL,),
         relay_only: Container[str] = (),
+        sides: Mapping[str, Mapping[str, Any]] | None = None,
+        says_lite: bool = True,
+        is_introduced: bool = True,
         **fields: Any,
     ) -> None:
         self.network = network
+        self.says_lite = says_lite
         self.now = 0.0
         self.servers: dict[str, StunServer | TurnServer] = {"stun": StunServer()}
         watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
         if any(url.startswith("turn") for url in urls):
             self.servers["turn"] = turn_server(network)
-        relaying = {TURN_SERVER[0]} if "turn" in self.servers else set()
-        network.add_monitor(ConsentSpy(watched | relaying, servers=[TURN_SERVER, TURNS_SERVER]))
+        relaying = set(network.host("turn").ip_addresses) if "turn" in self.servers else set()
+        lite = {ip for side in sides or () if sides[side].get("lite") for ip in network.host(side).ip_addresses}
+        servers = [(host, port) for host in relaying for _, port in (TURN_SERVER, TURNS_SERVER)]
+        network.add_monitor(ConsentSpy(watched | relaying, servers=servers, lite=lite))
         network.add_monitor(AmplificationSpy(watched))
-        configuration = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
+        shared = peer.Configuration(ice_servers=urls, **{"ice": ice.Configuration(carries="any"), **fields})
+        self.configurations = {name: _of_side(shared, (sides or {}).get(name, {})) for name in ("alice", "bob")}
         self.agents = {
             name: ice.Agent(
-                configuration.ice,
+                self.configurations[name].ice,
                 role=role,
                 random_bytes=network.random_bytes(name),
                 consent_interval=consent_interval,
                 relay_only=name in relay_only,
-                hide_hosts=configuration.mdns == "hide",
+                hide_hosts=self.configurations[name].mdns == "hide",
             )
             for name, role in (("alice", ice.Role.CONTROLLING), ("bob", ice.Role.CONTROLLED))
         }
         self.events: dict[str, list[ice.Event]] = {"alice": [], "bob": []}
         names: dict[str, str] = {}
         self.answers = {
-            name: Answers(network, name, agent, configuration, names=names) for name, agent in self.agents.items()
+            name: Answers(network, name, agent, self.configurations[name], names=names)
+            for name, agent in self.agents.items()
         }
-        self.introduce()
+        if is_introduced:
+            self.introduce()
         for agent in self.agents.values():
             agent.gather(self.now)
 
@@ -191,7 +213,11 @@ class Agents:
         for name, agent in self.agents.items():
             other = self.agents[self.other(name)]
             agent.set_remote_credentials(
-                other.local_username_fragment, other.local_password, self.now, renomination=True
+                other.local_username_fragment,
+                other.local_password,
+                self.now,
+                lite=self.says_lite and self.configurations[self.other(name)].ice.lite,
+                renomination=True,
             )
 
     def restart(self) -> None:
@@ -291,6 +317,6 @@ class Agents:
                     self.answers[name].answer(event, now)
 
     def _on_stream_news(self, news: StreamNews, now: float) -> None:
-        core = {**self.agents, **self.servers}[news.host]
-        if not isinstance(core, StunServer):
+        core = {**self.agents, **self.servers}.get(news.host)
+        if isinstance(core, ice.Agent | TurnServer):
             tell_of_stream(core, news, now)

@@ -54,6 +54,19 @@ def test_consent_is_renewed_by_an_answer() -> None:
     assert network.statistics.delivered == 5
 
 
+def test_what_a_lite_agent_has_accepted_is_its_consent() -> None:
+    network = network_with(ConsentSpy(lite=[BOB[0]]))
+    check(network, 0.0)
+    exchange(network, Burst(BOB, ALICE, [RECORD]), 30.0)
+    with pytest.raises(InvariantBroken, match="no STUN"):
+        exchange(network, Burst(BOB, ALICE, [RECORD]), 31.0)
+    network = network_with(ConsentSpy(lite=[BOB[0]]))
+    exchange(network, Burst(ALICE, BOB, [stun(MessageClass.REQUEST)]), 0.0)
+    exchange(network, Burst(BOB, ALICE, [stun(MessageClass.ERROR_RESPONSE)]), 0.0)
+    with pytest.raises(InvariantBroken, match="no STUN"):
+        exchange(network, Burst(BOB, ALICE, [RECORD]), 0.0)
+
+
 def test_nothing_but_stun_without_consent() -> None:
     network = network_with(ConsentSpy())
     exchange(network, Burst(ALICE, BOB, [stun(MessageClass.REQUEST)]), 0.0)

@@ -177,7 +177,7 @@ class Supply:
             return
         self._bound[host] = [(address, Transport.UDP)]
         self._core.add_local_address(address, now)
-        if not self._configuration.ice.tcp:
+        if not self._configuration.ice.tcp or self._configuration.ice_transport_policy == "relay":
             return
         try:
             address = bind_in_range(self._engine.listen, host, self._configuration.port_range)

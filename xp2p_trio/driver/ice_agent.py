@@ -320,8 +320,9 @@ class IceAgent:
         description = IceDescription(
             core.local_username_fragment,
             core.local_password,
-            tuple(core.local_candidates),
+            tuple(c for c in core.local_candidates if c.type is not ice.CandidateType.PEER_REFLEXIVE),
             core.is_gathering_complete,
+            self._configuration.ice.lite,
         )
         return encode_ice_description(description, session_id=self._session_id)
 

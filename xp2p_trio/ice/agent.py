@@ -10,11 +10,12 @@ import attrs
 
 from xp2p_trio import turn
 from xp2p_trio.errors import InvalidArgument, InvalidState
-from xp2p_trio.ice import checks, local_candidates, nomination, pairing, responder, steps
+from xp2p_trio.ice import local_candidates, nomination, pairing, responder, steps
 from xp2p_trio.ice.configuration import CONSENT_INTERVAL, Configuration, check_credentials
 from xp2p_trio.ice.events import AddressesRequested, Event, ServerFailed
 from xp2p_trio.ice.generations import Generations
-from xp2p_trio.ice.pair import CandidatePair, Pair, PairReport, Path
+from xp2p_trio.ice.pair import CandidatePair, PairReport, Path
+from xp2p_trio.ice.peer_streams import PeerStreams
 from xp2p_trio.ice.reception import MAX_QUEUED_DATAGRAMS, Reception
 from xp2p_trio.ice.relay import Relay, TurnServer
 from xp2p_trio.ice.requests import Credentials
@@ -77,7 +78,8 @@ class Agent:
             credentials = Credentials(*draw_credentials(random_bytes))
         # A lite agent is always controlled (RFC 8445 section 6.1.1).
         self._generations = Generations(self._shared, Role.CONTROLLED if configuration.lite else role, credentials)
-        self._wiring = Wiring(self._shared, self._generations)
+        self._peer_streams = PeerStreams(self._shared, self._generations)
+        self._wiring = Wiring(self._shared, self._generations, self._peer_streams)
         self._reception = Reception(self._shared, self._generations)
         self._has_gathered = False
         self._has_had_path = False
@@ -200,7 +202,7 @@ class Agent:
             self._digest(session.now)
 
     def add_stun_server(self, address: Address, now: float, name: str = "") -> None:
-        """Let every socket of the same family ask this server.
+        """Let every socket of the same family ask this server, unless we are lite.
 
         Args:
             address: numeric.
@@ -212,7 +214,7 @@ class Agent:
             InvalidArgument: it is no IP address with a port.
         """
         session = self._advance(now)
-        if session.is_over:
+        if session.is_over or self._configuration.lite:
             return
         self._require_gathering("add_stun_server")
         self._require_open_gathering("add_stun_server")
@@ -220,6 +222,8 @@ class Agent:
 
     def add_turn_server(self, server: TurnServer, now: float) -> None:
         """Let every socket of the same family, or a stream of its own, ask this server for a relayed address.
+
+        A lite agent asks none.
 
         Raises:
             InvalidState: before `gather` or after `end_of_local_addresses`.
@@ -249,7 +253,9 @@ class Agent:
         if session.is_over:
             return
         if not self._shared.relays.abandon_renewal(name, detail, session.now):
-            self._generations.gathering.fail_server(ServerFailed(name, 0, "", detail))
+            known = self._generations.gathering.servers.failures.get(name)  # what it said itself still counts
+            code, realm = (0, "") if known is None else (known.code, known.realm)
+            self._generations.gathering.fail_server(ServerFailed(name, code, realm, detail))
         self._digest(session.now)
 
     def end_of_local_addresses(self, now: float) -> None:
@@ -276,12 +282,8 @@ class Agent:
         match owner:
             case Relay():
                 self._shared.relays.stream_opened(owner, path, session.now)
-            case PeerStream(pair=Pair() as pair):
-                wanting = self._generations.by_pair(pair)
-                if wanting is None:  # it was dropped meanwhile
-                    self._shared.streams.release(path)
-                else:
-                    checks.stream_opened(wanting, pair, path, session.now)
+            case PeerStream():
+                self._peer_streams.opened(owner, path, session.now)
             case _:
                 pass
         self._digest(session.now)
@@ -289,19 +291,35 @@ class Agent:
     def stream_failed(self, number: int, detail: str, now: float) -> None:
         """A stream cannot be connected: the answer to `StreamRequested` of this number."""
         session = self._advance(now)
-        self._end_stream(self._shared.streams.failed(number), detail, session.now)
+        match self._shared.streams.failed(number):
+            case Relay() as relay:
+                self._shared.relays.stream_failed(relay, detail, session.now)
+            case PeerStream() as stream:
+                self._peer_streams.failed(stream, detail, session.now)
+            case _:
+                pass
+        self._digest(session.now)
 
     def stream_closed(self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP) -> None:
         """A stream has ended, whoever ended it."""
         session = self._advance(now)
-        self._end_stream(self._shared.streams.ended((local, remote, transport)), "its stream has ended", session.now)
+        path: Path = (local, remote, transport)
+        match self._shared.streams.ended(path):
+            case Relay() as relay:
+                self._shared.relays.stream_failed(relay, "its stream has ended", session.now)
+            case PeerStream():
+                self._peer_streams.ended(path, "its stream has ended", session.now)
+            case _:
+                pass
+        self._digest(session.now)
 
     def stream_accepted(
         self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
     ) -> None:
         """A peer has connected to a TCP port of ours."""
         session = self._advance(now)
-        self._wiring.accept((local, remote, transport), session.now)
+        self._peer_streams.accept((local, remote, transport), session.now)
+        self._digest(session.now)
 
     def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
         """The addresses behind an mDNS name: the answer to `NameRequested`; none when nobody answers to it."""
@@ -309,6 +327,7 @@ class Agent:
             return
         for session in self._generations.alive:
             pairing.take_name(session, name, hosts)
+            nomination.choose(session, session.now)
         self._digest(self._now)
 
     # Commands: the peer.
@@ -349,10 +368,12 @@ class Agent:
             return
         session.remote_credentials = credentials
         session.renominates = renomination
+        session.is_remote_lite = lite
         if lite and not self._configuration.lite:
-            session.is_remote_lite = True
             session.switch_role(Role.CONTROLLING)  # RFC 8445 section 6.1.1
         session.start_checking()
+        if lite and self._configuration.lite:
+            session.fail_at = -math.inf  # nobody would make a check
         candidates, session.early_candidates = session.early_candidates, []
         for candidate in candidates:
             pairing.add_remote_candidate(session, candidate)
@@ -461,9 +482,10 @@ class Agent:
         if batch.transport is _UDP and path in generations.carrier.valid_paths:
             had_stun = self._reception.take(path, batch.datagrams, now)
         else:
-            had_stun = True  # or something of a TURN server
+            had_stun = False
             for other, datagrams in self._wiring.incoming(batch, now):
-                self._reception.take(other, datagrams, now)
+                had_stun |= self._reception.take(other, datagrams, now)
+            had_stun |= self._shared.relays.is_stirred
         if had_stun:
             self._digest(now)
 
@@ -500,9 +522,10 @@ class Agent:
                 bursts += generations.gathering.transmit(now, limit - len(bursts))
             if self._outgoing and len(bursts) < limit:
                 self._transmit_data(bursts, now, limit - len(bursts))
-        if len(relays):
-            self._timeout = None
+        if relays.is_sending:
             bursts += relays.transmit(now, limit - sum(len(burst.datagrams) for burst in bursts))
+        if relays.is_stirred:
+            relays.is_stirred = False
             self._digest(now)
         return bursts
 
@@ -534,21 +557,10 @@ class Agent:
         if self._generations.gathering.is_ended:
             raise InvalidState(f"{call}() after end_of_local_addresses()")
 
-    def _end_stream(self, owner: object, detail: str, now: float) -> None:
-        match owner:
-            case Relay():
-                self._shared.relays.stream_failed(owner, detail, now)
-            case PeerStream(pair=Pair() as pair):
-                for session in self._generations.alive:
-                    checks.stream_ended(session, pair, detail, now)
-            case _:
-                pass
-        self._digest(now)
-
     def _transmit_data(self, bursts: list[Burst], now: float, limit: int) -> None:
         carrier, counters = self._generations.carrier, self._shared.counters
         selected = carrier.selected
-        if selected is None or now >= carrier.consent.expires_at:
+        if selected is None or now >= carrier.consent.expires_at or selected.path not in carrier.valid_paths:
             counters.datagrams_unsent += len(self._outgoing)
             self._outgoing.clear()
             return
@@ -570,6 +582,7 @@ class Agent:
             for each in news:
                 generations.take_news(each)
         generations.settle(now)
+        self._peer_streams.sweep(now)
         self._has_had_path = self._has_had_path or generations.carrier.selected is not None
         if generations.current.is_over and not self._has_ended:
             self._end(now)

@@ -18,11 +18,18 @@ TYPE_PREFERENCES: Final = {
 }
 """RFC 8445 section 5.1.2.2."""
 
-TCP_TYPE_PREFERENCES: Final = {CandidateType.HOST: 90, CandidateType.PEER_REFLEXIVE: 80}
+TCP_TYPE_PREFERENCES: Final = {
+    CandidateType.HOST: 90,
+    CandidateType.PEER_REFLEXIVE: 80,
+    CandidateType.SERVER_REFLEXIVE: 70,
+}
 """RFC 6544 section 4.2: below every way over UDP but that by a server."""
 
 TCP_DIRECTIONS: Final = {"active": 6, "passive": 4}
 """RFC 6544 section 4.2, for host candidates."""
+
+_REFLEXIVE_DIRECTION: Final = 2
+"""The same for server-reflexive passive ones."""
 
 ACTIVE_PORT: Final = 9
 """What stands for the port of a TCP candidate that only connects (RFC 6544 section 4.5)."""
@@ -40,7 +47,8 @@ def candidate_priority(type_: CandidateType, local_preference: int, component: i
 
 def tcp_candidate_priority(type_: CandidateType, tcp_type: str, local_preference: int) -> int:
     """RFC 6544 section 4.2: the direction takes the upper 3 of the 16 bits of the local preference."""
-    preference = (TCP_DIRECTIONS[tcp_type] << 13) + (local_preference >> 3)
+    direction = _REFLEXIVE_DIRECTION if type_ is CandidateType.SERVER_REFLEXIVE else TCP_DIRECTIONS[tcp_type]
+    preference = (direction << 13) + (local_preference & 0x1FFF)
     return (TCP_TYPE_PREFERENCES[type_] << 24) + (preference << 8) + (256 - COMPONENT)
 
 

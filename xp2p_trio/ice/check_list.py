@@ -6,6 +6,7 @@ One data stream with one component makes a check list set of one list.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 from xp2p_trio.ice.pair import Pair, PairState, Path
@@ -18,7 +19,11 @@ that map anew for each port they trigger each other without end, and the pair by
 
 @final
 class CheckList:
-    """Pairs by their path, at most `limit`.
+    """Pairs by their path.
+
+    Args:
+        limit: how many at most.
+        is_held_back: whether a pair cannot be checked now, and others go before it.
 
     Attributes:
         pairs: all pairs; equal paths are one pair, which is the pruning of RFC 8445 section 6.1.2.4.
@@ -28,10 +33,11 @@ class CheckList:
         floor: once completed, the priority above which pairs are still checked; None when nothing more is nominated.
     """
 
-    __slots__ = ("_in_a_row", "_limit", "floor", "is_completed", "pairs", "triggered")
+    __slots__ = ("_in_a_row", "_is_held_back", "_limit", "floor", "is_completed", "pairs", "triggered")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, is_held_back: Callable[[Pair], bool] = lambda _: False) -> None:
         self._limit = limit
+        self._is_held_back = is_held_back
         self._in_a_row = 0
         self.pairs: dict[Path, Pair] = {}
         self.triggered: deque[Pair] = deque()
@@ -109,7 +115,7 @@ class CheckList:
         self.pairs = {
             path: pair
             for path, pair in self.pairs.items()
-            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered or self._is_above_floor(pair)
+            if pair.state >= PairState.IN_PROGRESS or pair in self.triggered or self.is_above_floor(pair)
         }
 
     def rename(self, pair: Pair, path: Path) -> None:
@@ -125,7 +131,7 @@ class CheckList:
 
     def peek(self) -> Pair | None:
         """The pair that Ta would check next (RFC 8445 section 6.1.4.2, steps 1 to 3), changing nothing."""
-        first = self.triggered[0] if self.triggered else None
+        first = next((pair for pair in self.triggered if not self._is_held_back(pair)), None)
         if first is not None and self._in_a_row < MAX_TRIGGERED_IN_A_ROW:
             return first
         return self._peek_ordinary() or first
@@ -134,7 +140,7 @@ class CheckList:
         if not self.takes_pairs:
             return None
         best: Pair | None = None
-        wanted = [pair for pair in self.pairs.values() if self._is_above_floor(pair)]
+        wanted = [pair for pair in self.pairs.values() if self.is_above_floor(pair) and not self._is_held_back(pair)]
         for pair in wanted:
             is_next = pair.state is PairState.WAITING and pair not in self.triggered
             if is_next and (best is None or pair.priority > best.priority):
@@ -142,9 +148,9 @@ class CheckList:
         if best is not None:
             return best
         # RFC 8445 waits for the end of a check before it thaws its like: 39.5 s, when patience may have long ended.
-        # Here a check that had to be repeated holds them no more.
-        waited_for = (p for p in self.pairs.values() if p.state is PairState.IN_PROGRESS and not p.is_overdue)
-        busy = {pair.foundation for pair in waited_for}
+        # Here a check that had to be repeated holds them no more, and one over TCP, which never is, not at all.
+        in_progress = (pair for pair in self.pairs.values() if pair.state is PairState.IN_PROGRESS)
+        busy = {p.foundation for p in in_progress if not p.is_overdue and not p.local.transport.is_stream}
         for pair in wanted:
             if pair.state is PairState.FROZEN and pair.foundation not in busy:
                 best = pair if best is None or pair.priority > best.priority else best
@@ -160,9 +166,10 @@ class CheckList:
         return pair
 
     def _may_lead(self, pair: Pair) -> bool:
-        return bool(pair.nominate_on_success) or pair.is_valid or self._is_above_floor(pair)
+        return bool(pair.nominate_on_success) or pair.is_valid or self.is_above_floor(pair)
 
-    def _is_above_floor(self, pair: Pair) -> bool:
+    def is_above_floor(self, pair: Pair) -> bool:
+        """Whether it may still be nominated."""
         return not self.is_completed or (self.floor is not None and pair.priority > self.floor)
 
     def _forget_trigger(self, pair: Pair) -> None:

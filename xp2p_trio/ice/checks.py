@@ -20,8 +20,8 @@ from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.requests import Check, build_request, is_authentic_response
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import Role
-from xp2p_trio.ice.tcp import PeerStream
-from xp2p_trio.sansio import Address, Transport, canonical_address
+from xp2p_trio.ice.tcp import connect
+from xp2p_trio.sansio import Address, canonical_address
 from xp2p_trio.stun import (
     INITIAL_RTO,
     ErrorCode,
@@ -40,7 +40,7 @@ SPARE_TRANSACTIONS: Final = 8
 
 def next_check_time(session: Session) -> float:
     """When `start_check` has something to do, `math.inf` if nothing is to be checked."""
-    if session.remote_credentials is None or session.is_over:
+    if session.remote_credentials is None or session.is_over or session.configuration.lite:
         return math.inf
     if session.is_nomination_due:
         return session.shared.next_transaction_at
@@ -64,36 +64,33 @@ def start_check(session: Session, now: float) -> None:
         if pair.is_connected:
             _start_ordinary(session, pair, now)
         else:
-            host = pair.local.base[0]
-            session.shared.streams.request(PeerStream(pair), host, pair.remote.address, Transport.TCP)
-
-
-def stream_opened(session: Session, pair: Pair, path: Path, now: float) -> None:
-    """The stream of a pair is connected, and so the pair is checked (RFC 6544 section 7.1)."""
-    if session.check_list.pairs.get(pair.path) is not pair or path in session.check_list.pairs:
-        session.shared.streams.release(path)  # the pair was dropped meanwhile
-        return
-    session.check_list.rename(pair, path)
-    _start_ordinary(session, pair, now)
-
-
-def stream_ended(session: Session, pair: Pair, why: str, now: float) -> None:
-    """The stream of a pair cannot be connected, or has ended."""
-    _forget_checks(session, pair)
-    session.valid_paths.discard(pair.path)
-    if session.selected is pair:
-        session.drop_selected(why)
-        repeat_checks(session)
-        choose(session, now)
-    elif session.check_list.pairs.get(pair.path) is pair:
-        _fail_pair(session, pair, why, now)
+            connect(session.shared.streams, pair)  # and check it once it is connected
 
 
 def fail_host(session: Session, base: Address | None, host: str, why: str) -> None:
     """Nothing gets from this base to this host."""
     for pair in list(session.check_list.pairs.values()):
         if pair.path[0] == base and pair.path[1][0] == host:
-            stream_ended(session, pair, why, session.now)
+            cut_off(session, pair, why)
+
+
+def cut_off(session: Session, pair: Pair, why: str) -> None:
+    """Nothing goes over this pair any more. A selected one stays until another takes its place, or consent ends."""
+    drop_checks(session, pair)
+    if session.selected is pair:
+        session.valid_paths.discard(pair.path)
+        session.drop_selected(why)
+        pair.nomination = 0
+        repeat_checks(session)
+        choose(session, session.now)
+    elif pair.state is not PairState.FAILED:  # for another reason, before
+        fail_pair(session, pair, why, session.now)
+
+
+def drop_checks(session: Session, pair: Pair) -> None:
+    """Forget what is on its way for a pair, consent checks included; no answer will count."""
+    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
+        del session.checks[transaction_id]
 
 
 def expire(session: Session, now: float) -> None:
@@ -101,13 +98,8 @@ def expire(session: Session, now: float) -> None:
     pair = session.selected
     assert pair is not None
     session.consent.stop()
-    _forget_checks(session, pair)
-    _fail_pair(session, pair, "lost consent", now)
-
-
-def _forget_checks(session: Session, pair: Pair) -> None:
-    for transaction_id in [key for key, check in session.checks.items() if check.pair is pair]:
-        del session.checks[transaction_id]
+    drop_checks(session, pair)
+    fail_pair(session, pair, "lost consent", now)
 
 
 def _start_ordinary(session: Session, pair: Pair, now: float) -> None:
@@ -119,6 +111,8 @@ def start_consent_check(session: Session, now: float) -> None:
     """Ask whether the peer still consents, each time in a transaction of its own, sent once (RFC 7675 section 5.1)."""
     if now < session.shared.next_transaction_at:
         session.consent.check.start(session.shared.next_transaction_at)
+    elif session.selected is not None and session.selected.path not in session.valid_paths:  # its socket is gone
+        session.consent.schedule(now, session.random_bytes)
     elif session.selected is not None:
         session.counters.consent_checks_sent += 1
         _start(session, session.selected, now, nomination=0, is_consent=True)
@@ -130,6 +124,8 @@ def repeat_checks(session: Session) -> None:
 
     It recovers on the first answer; an answer of another pair moves the data there (see `nomination.choose`).
     """
+    if session.configuration.lite:
+        return
     for pair in session.check_list.pairs.values():
         if pair.state is PairState.SUCCEEDED:
             session.check_list.trigger(pair)
@@ -174,8 +170,15 @@ def handle_timeouts(session: Session, now: float) -> None:
             del session.checks[transaction_id]
             if check.is_cancelled:
                 _forget_unchecked(session, check.pair)
+            elif check.nomination and _was_swallowed(check):
+                session.nominee, session.is_nomination_due = check.pair, True
             elif not check.is_consent:
                 _fail(session, check, "timed out", now)
+
+
+def _was_swallowed(check: Check) -> bool:
+    """Whether a check was sent once, over a stream that is well: a driver whose buffer is full drops what comes."""
+    return check.pair.local.transport.is_stream and check.pair.last_answer > check.transaction.first_sent
 
 
 def receive_response(session: Session, message: Message, path: Path, now: float) -> bool:
@@ -287,6 +290,7 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         session.consent.note_answer(now)
         session.recover()
     if check.is_consent:
+        _tell_lite_peer(session, pair, mapped)
         return
     pair.valid_local = learn_local_peer_reflexive(session, pair, mapped, check.priority)
     pair.failure = ""
@@ -294,12 +298,7 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
     session.check_list.succeed(pair)
     cancel_checks(session, pair)
     session.first_valid_at = min(session.first_valid_at, now)
-    if pair.path not in session.valid_paths:
-        session.valid_paths.add(pair.path)
-        released = session.shared.parking.release(pair.path)
-        session.shared.received += released
-        session.counters.datagrams_received += len(released)
-        session.counters.bytes_received += sum(map(len, released))
+    session.admit(pair.path)
     # RFC 8445 section 7.2.5.3.4. Whoever answers a check with USE-CANDIDATE has accepted the nomination, whatever our
     # role has become since.
     nomination = check.nomination or (pair.nominate_on_success if session.role is Role.CONTROLLED else 0)
@@ -310,6 +309,12 @@ def _succeed(session: Session, check: Check, mapped: Address, now: float) -> Non
         # The peer has agreed to a role that we have no more. Without another check both might stay controlled.
         session.check_list.trigger(pair)
     choose(session, now)
+
+
+def _tell_lite_peer(session: Session, pair: Pair, mapped: Address) -> None:
+    """Nominate once more when a NAT has mapped us anew: a lite peer makes no check of its own that would tell it."""
+    if session.is_remote_lite and pair.valid_local is not None and pair.valid_local.address != mapped:
+        session.nominee, session.is_nomination_due = pair, True
 
 
 def _forget_unchecked(session: Session, pair: Pair) -> None:
@@ -323,10 +328,11 @@ def _fail(session: Session, check: Check, why: str, now: float) -> None:
     pair = check.pair
     if pair.state is PairState.SUCCEEDED and not check.nomination:
         return
-    _fail_pair(session, pair, f"{why} after {pair.requests_sent} requests", now)
+    fail_pair(session, pair, f"{why} after {pair.requests_sent} requests", now)
 
 
-def _fail_pair(session: Session, pair: Pair, why: str, now: float) -> None:
+def fail_pair(session: Session, pair: Pair, why: str, now: float) -> None:
+    """The pair leads nowhere."""
     session.check_list.fail(pair, why)
     session.valid_paths.discard(pair.path)
     if session.nominee is pair:

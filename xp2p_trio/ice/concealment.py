@@ -36,11 +36,12 @@ class Concealment:
         """The candidate as the peer is told of it."""
         if not self._hides:
             return candidate
-        if candidate.type is CandidateType.HOST:
-            return attrs.evolve(candidate, host=self._name(candidate.host))
-        if candidate.related_address is None:
-            return candidate
-        return attrs.evolve(candidate, related_address=withheld_address(candidate.host))
+        if candidate.related_address is not None:
+            candidate = attrs.evolve(candidate, related_address=withheld_address(candidate.host))
+        # A check over TCP finds a peer-reflexive one on the host itself.
+        if candidate.type is CandidateType.HOST or candidate.host in self._names:
+            candidate = attrs.evolve(candidate, host=self._name(candidate.host))
+        return candidate
 
     def _name(self, host: str) -> str:
         name = self._names.get(host)

@@ -62,14 +62,14 @@ class Configuration:
         nomination: "regular" by RFC 8445 section 8.1.1, or "aggressive" by RFC 5245 section 8.1.1.2.
         carries: "dtls" lets in what DTLS may start with alone (RFC 7983); "any" every datagram whose first byte is 4 or
             more, so that it is no STUN.
-        lite: begin no checks (RFC 8445 section 2.5): for servers with a public address. Whoever has checked us is asked
-            back, and for its consent, so that nobody has data sent to where it is not wanted.
-        tcp: whether TCP candidates are offered and used (RFC 6544).
+        lite: answer checks and make none (RFC 8445 section 2.5): for servers with a public address. The peer's checks
+            stand for its consent.
+        tcp: whether TCP candidates are offered and used (RFC 6544); with nomination "regular" only.
         public_addresses: for a machine behind a 1:1 NAT (a port forwarded, a cloud's elastic address) what peers reach
             each of its local IP addresses by.
         remote_filter: which IP addresses of the peer are tried; every one by default.
         nomination_wait: how long after the first valid pair a better one that is still in progress is awaited.
-        relay_wait: the same while the best one goes by way of our TURN server.
+        relay_wait: the same while the best one goes by way of our TURN server, or over TCP.
         check_pacing: Ta (RFC 8445 section 14.2). Both sides must know another value than 0.05.
         check_timeout: how long checks go on without a valid pair once the candidates of both sides have ended.
         patience: how long they go on at most, so that late candidates are not missed (RFC 8863 section 4).
@@ -124,6 +124,8 @@ class Configuration:
             raise InvalidArgument(
                 "lite has host candidates of UDP alone; tcp does not go with it (RFC 8445 section 5.1)"
             )
+        if self.tcp and self.nomination == "aggressive":
+            raise InvalidArgument('tcp goes with nomination="regular" only (RFC 6544 section 8)')
         for name in (
             "nomination_wait",
             "relay_wait",

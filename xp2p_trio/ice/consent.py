@@ -16,6 +16,10 @@ DOUBT: Final = 0.5
 class Consent:
     """When to ask the peer whether it still wants our data, and what its silence means.
 
+    Args:
+        interval: seconds between two checks; None for a lite agent, which makes none.
+        disconnected_timeout: seconds without an answer until the path counts as lost.
+
     Attributes:
         check: when the next consent check is due.
         expires_at: when no more data may leave; `math.inf` while no pair is selected.
@@ -31,7 +35,7 @@ class Consent:
         "silent_since",
     )  # fmt: skip
 
-    def __init__(self, interval: float, disconnected_timeout: float) -> None:
+    def __init__(self, interval: float | None, disconnected_timeout: float) -> None:
         self._interval = interval
         self._disconnected_timeout = disconnected_timeout
         self.silent_since = math.inf
@@ -57,11 +61,13 @@ class Consent:
         self._believe()
         self.schedule(now, random_bytes)
         # A pair that has answered long ago is asked at once, so that its consent is not gone before the first check.
-        if now - last_answer >= self._interval:
+        if self._interval is not None and now - last_answer >= self._interval:
             self.check.start(now)
 
     def schedule(self, now: float, random_bytes: RandomBytes) -> None:
         """Randomise the interval by 0.8 to 1.2, so that checks of many peers do not fall together (section 5.1)."""
+        if self._interval is None:
+            return
         fraction = int.from_bytes(random_bytes(4), "big") / 0xFFFFFFFF
         self.check.start(now + self._interval * (0.8 + 0.4 * fraction))
 

@@ -23,6 +23,8 @@ _KINDS = {
 
 def explain_no_path(session: Session, gathering: Gathering) -> str:
     """What was tried, what each side offered, and what to do."""
+    if session.configuration.lite:
+        return _explain_lite(session)
     ours = [local.candidate for local in session.local_candidates]
     theirs = list(session.remote_candidates.values())
     sentences = [
@@ -33,14 +35,27 @@ def explain_no_path(session: Session, gathering: Gathering) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
+def _explain_lite(session: Session) -> str:
+    if session.is_remote_lite:
+        return "both sides are ICE-lite and wait for the other's checks; one of them has to be a full agent"
+    if session.counters.requests_received:
+        return "the peer's checks have come, and none of them has nominated a path; is the peer a full ICE agent?"
+    if session.counters.stun_unauthenticated:
+        return "checks came in with wrong credentials: is the description that of this session?"
+    return (
+        "no check of the peer has come, and an ICE-lite agent makes none itself: it needs an address that peers reach. "
+        "Check the firewall, and public_addresses where this machine is behind a NAT"
+    )
+
+
 def _tried(session: Session) -> str:
     pairs = session.check_list.pairs.values()
-    sent = [pair for pair in pairs if pair.requests_sent]
-    if not sent:
+    tried = [pair for pair in pairs if pair.requests_sent or pair.failure]
+    if not tried:
         return "no path worked: there was no pair of candidates to try"
-    outcomes = Counter(pair.failure.partition(" after ")[0] or "had no answer" for pair in sent)
+    outcomes = Counter(pair.failure.partition(" after ")[0] or "had no answer" for pair in tried)
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    return f"no path worked: {len(sent)} {'pair' if len(sent) == 1 else 'pairs'} tried, {said}"
+    return f"no path worked: {len(tried)} {'pair' if len(tried) == 1 else 'pairs'} tried, {said}"
 
 
 def _offered(candidates: list[Candidate]) -> str:

@@ -16,12 +16,26 @@ from xp2p_trio.ice.local_candidates import add_relayed_candidate, add_server_ref
 from xp2p_trio.ice.pair import Path
 from xp2p_trio.ice.relay import Relay, RelayEnded, RelayReady, TurnServer, server_name
 from xp2p_trio.ice.session import Session
+from xp2p_trio.ice.state import State
 from xp2p_trio.sansio import Address, Burst, Failed, Scope, Transport, canonical_host, host_scopes, is_ipv6
 from xp2p_trio.stun import Client, MappedAddressFound
 from xp2p_trio.turn import Credentials
 
+from xp2p_trio.stun import (
+    TRANSACTION_ID_SIZE,
+    Client,
+    MappedAddressFound,
+    Message,
+    MessageClass,
+    Method,
+    encode_message,
+)
+
 MAX_SERVERS: Final = 8
 """STUN servers that are asked, and TURN servers; more add nothing but time."""
+
+KEEPALIVE_INTERVAL: Final = 15.0
+"""Seconds: Tr (RFC 8445 section 11)."""
 
 _Start: TypeAlias = Callable[[float], None]
 _Key: TypeAlias = tuple[str, Address, Transport]
@@ -70,6 +84,8 @@ class Gathering:
         self._relays: list[Relay] = []
         self._waiting: deque[_Start] = deque()
         self._lost: set[tuple[_Key, Address | None]] = set()
+
+        self._kept: dict[Path, float] = {}  # when a NAT is to be reminded
         self._deadline = -math.inf
         self._next_query_at = -math.inf
         self.mapped: dict[tuple[Address, Address], Address] = {}
@@ -86,6 +102,7 @@ class Gathering:
         relays = self._session.shared.relays
         for relay in relays.ready:
             add_relayed_candidate(self._session, relay)
+            self._keep(relay)
         relays.confirm(self._session.now)
         for relay in relays.pending:
             self._wait_for_relay(relay)
@@ -100,8 +117,9 @@ class Gathering:
 
     def remove_base(self, base: Address) -> None:
         """Ask nothing more from a socket that is gone."""
-        for path in [path for path in self._clients if path[0] == base]:
-            del self._clients[path]
+        for path in [path for path in (*self._clients, *self._kept) if path[0] == base]:
+            self._clients.pop(path, None)
+            self._kept.pop(path, None)
         self.settle()
 
     def add_stun_server(self, address: Address, name: str) -> None:
@@ -140,7 +158,7 @@ class Gathering:
         """Offer a response. False if it is not from a server that was asked over this socket."""
         client = self._clients.get(path)
         if client is None or client.is_done:
-            return False
+            return path in self._kept
         client.receive(Burst(path[0], path[1], (datagram,)), now)
         self._harvest(client)
         self.settle()
@@ -154,12 +172,15 @@ class Gathering:
         if relay.base in self._sockets and not relay.server.transport.is_stream:
             self.mapped[relay.base, relay.server.address] = news.mapped_address
             self._reflexive(relay.base, news.mapped_address, relay.server.address)
+        self._keep(relay)
         add_relayed_candidate(self._session, relay)
 
     def relay_ended(self, news: RelayEnded) -> None:
         """An allocation is gone, or will not be there."""
         relay, name = news.relay, server_name(news.relay.server)
         self._forget(relay)
+        if relay.base is not None:
+            self._kept.pop((relay.base, relay.server.address, relay.server.transport), None)
         if not news.detail:
             return
         if relay.address is not None:
@@ -195,18 +216,21 @@ class Gathering:
         for client in self._clients.values():
             if len(bursts) < limit:
                 bursts += client.transmit(now, 1)
+        if len(bursts) < limit and now >= self._next_keepalive():
+            bursts.append(self._remind(now))
         return bursts
 
     def next_timeout(self) -> float:
         """The earliest of its timers."""
+        keepalive = self._next_keepalive()
         if not self._clients and not self._waiting and not self._relays:
-            return math.inf
+            return keepalive
         if any(client.is_request_due for client in self._clients.values()):
             return self._session.now
         earliest = min((client.next_timeout() for client in self._clients.values()), default=math.inf)
         if self._waiting:
             earliest = min(earliest, max(self._next_query_at, self._session.shared.next_transaction_at))
-        return min(earliest, self._deadline)
+        return min(earliest, self._deadline, keepalive)
 
     def settle(self) -> None:
         """Tell the end of it, once it has come."""
@@ -222,6 +246,7 @@ class Gathering:
         self._clients.clear()
         self._relays.clear()
         self._waiting.clear()
+        self._kept.clear()
 
     def _add_queries(self, base: Address) -> None:
         for address in self.servers.stun:
@@ -266,6 +291,30 @@ class Gathering:
             self._lost.add(lost)
             self._add_relay(relay.server, base, relay.local_preference)
 
+    # Until a path is nominated a NAT has to be reminded of the mappings that our candidates are (section 5.1.1.4). The
+    # answers tell nothing new.
+
+    def _keep(self, relay: Relay) -> None:
+        if relay.base in self._sockets and not relay.server.transport.is_stream:
+            path = relay.base, relay.server.address, Transport.UDP
+            self._kept[path] = self._session.now + KEEPALIVE_INTERVAL
+
+    def _next_keepalive(self) -> float:
+        if not self._kept or self._session.state >= State.COMPLETED:
+            return math.inf
+        return max(min(self._kept.values()), self._session.shared.next_transaction_at)
+
+    def _remind(self, now: float) -> Burst:
+        path = min(self._kept, key=self._kept.__getitem__)
+        self._kept[path] = now + KEEPALIVE_INTERVAL
+        self._session.shared.next_transaction_at = now + MIN_PACING
+        transaction_id = self._session.random_bytes(TRANSACTION_ID_SIZE)
+        request = encode_message(Message(MessageClass.REQUEST, Method.BINDING, transaction_id))
+        return Burst(path[0], path[1], (request,))
+
+    def _mapped_of(self, base: Address) -> list[Address]:
+        return [mapped for (local, _), mapped in self.mapped.items() if local == base]
+
     def _forget(self, relay: Relay) -> None:
         if relay in self._relays:
             self._relays.remove(relay)
@@ -278,6 +327,9 @@ class Gathering:
         for event in client.take_events():
             match event:
                 case MappedAddressFound(address):
+                    if address not in (client.local, *self._mapped_of(client.local)):
+                        path = client.local, client.server, Transport.UDP
+                        self._kept[path] = self._session.now + KEEPALIVE_INTERVAL
                     self.mapped[client.local, client.server] = address
                     self.servers.failures.pop(self.servers.stun[client.server], None)
                     self._reflexive(client.local, address, client.server)

@@ -48,7 +48,7 @@ class Generations:
         self._servers = Servers()
         self._sockets: dict[Address, int] = {}
         self._ports: dict[Address, int] = {}
-        self._next_preference = 65535
+        self._next_preferences = dict.fromkeys(Transport, 65535)
         self.alive: tuple[Session, ...] = (Session(shared, role, credentials),)
         self.gathering = Gathering(self.current, self._servers, self._sockets)
         shared.relays.sockets = self._sockets
@@ -93,7 +93,10 @@ class Generations:
         self.alive = (session, *kept)
         session.now = old.now
         session.is_carrying = False
-        session.move(Input.GATHER)
+        if old.state is State.GATHERING:
+            session.state = State.GATHERING  # which is no change
+        else:
+            session.move(Input.GATHER)
         for address in self._sockets:
             self._add_candidates(session, address, Transport.UDP)
         for address in self._ports:
@@ -205,8 +208,8 @@ class Generations:
         if address in known:
             return
         # Addresses come in the driver's order of preference; each has its own value (RFC 8445 section 5.1.2.1).
-        known[address] = self._next_preference
-        self._next_preference = max(0, self._next_preference - 1)
+        known[address] = self._next_preferences[transport]
+        self._next_preferences[transport] = max(0, known[address] - 1)
         for session in self.alive:
             self._add_candidates(session, address, transport)
         if transport is Transport.UDP:
@@ -280,6 +283,10 @@ class Generations:
         for session in self.alive:
             if path in session.valid_paths:
                 return True
+        return self.is_retired(path, now)
+
+    def is_retired(self, path: Path, now: float) -> bool:
+        """Whether it is one of an old session that data may still come over."""
         return path in self._retired_paths and now < self._retired_until
 
     def __contains__(self, path: object) -> bool:

@@ -102,15 +102,17 @@ def add_relayed_candidate(session: Session, relay: Relay) -> None:
 
 def remove_base(session: Session, base: Address, transport: Transport, why: str) -> None:
     """A socket or a relayed address is gone. A selected pair stays until another takes its place or consent ends."""
+    bases = {base}
     if transport is Transport.UDP:
         session.bases.pop(base, None)
     else:
         session.passive.pop(base, None)
-        session.active.pop(base[0], None)
+        if not any(host == base[0] for host, _ in session.passive) and (active := session.active.pop(base[0], None)):
+            bases.add(active.base)
     pairs = session.check_list.pairs.values()
-    gone = [pair for pair in pairs if pair.local.transport is transport and base in (pair.local.base, pair.path[0])]
+    gone = [pair for pair in pairs if pair.local.transport is transport and pair.local.base in bases]
     session.local_candidates = [
-        local for local in session.local_candidates if local.transport is not transport or local.base != base
+        local for local in session.local_candidates if local.transport is not transport or local.base not in bases
     ]
     for transaction_id, check in list(session.checks.items()):
         if check.pair in gone:
@@ -133,27 +135,22 @@ def add_tcp_candidates(session: Session, base: Address, local_preference: int) -
     address = check_own_address(base)
     if base in session.passive or session.shared.relay_only:
         return
-    for tcp_type, port in (("active", ACTIVE_PORT), ("passive", address[1])):
-        if tcp_type == "active" and address[0] in session.active:
-            continue
+    host = address[0]
+    if host not in session.active:
         if not _has_room(session):
             return
-        candidate = _candidate(
-            session,
-            CandidateType.HOST,
-            (address[0], port),
-            tcp_candidate_priority(CandidateType.HOST, tcp_type, local_preference),
-            session.foundations.get(CandidateType.HOST, address[0], protocol=f"tcp {tcp_type}"),
-            tcp_type=tcp_type,
+        place = (host, ACTIVE_PORT)
+        local = session.active[host] = _make_tcp(session, CandidateType.HOST, "active", place, place, local_preference)
+        for remote in session.remote_candidates.values():
+            pair_up(session, local, remote)
+    if not _has_room(session):
+        return
+    session.passive[base] = _make_tcp(session, CandidateType.HOST, "passive", address, base, local_preference)
+    public = session.configuration.public_addresses.get(host)
+    if public is not None and _has_room(session):
+        _make_tcp(
+            session, CandidateType.SERVER_REFLEXIVE, "passive", (public, address[1]), base, local_preference, public
         )
-        local = LocalCandidate(candidate, (address[0], port), local_preference, transport=Transport.TCP)
-        _tell(session, local)
-        if tcp_type == "active":
-            session.active[address[0]] = local
-            for remote in session.remote_candidates.values():
-                pair_up(session, local, remote)
-        else:
-            session.passive[base] = local
 
 
 def learn_local_peer_reflexive(session: Session, pair: Pair, mapped: Address, priority: int) -> Candidate:
@@ -203,6 +200,10 @@ def _candidate(
     related_address: Address | None = None,
     tcp_type: str | None = None,
 ) -> Candidate:
+    # Each has its own priority and local preference (RFC 8445 section 5.1.2): the first of one base is preferred.
+    taken = {local.candidate.priority for local in session.local_candidates}
+    while priority in taken:
+        priority -= 1 << 8
     return Candidate(
         foundation=foundation,
         component=COMPONENT,
@@ -235,6 +236,30 @@ def _make_local(
         related_address=None if type_ is CandidateType.HOST else base_address,
     )
     local = LocalCandidate(candidate, base, local_preference)
+    _tell(session, local)
+    return local
+
+
+def _make_tcp(
+    session: Session,
+    type_: CandidateType,
+    tcp_type: str,
+    address: Address,
+    base: Address,
+    local_preference: int,
+    server_host: str = "",
+) -> LocalCandidate:
+    base_address = canonical_address(base) or base
+    candidate = _candidate(
+        session,
+        type_,
+        address,
+        tcp_candidate_priority(type_, tcp_type, local_preference),
+        session.foundations.get(type_, base_address[0], server_host=server_host, protocol=f"tcp {tcp_type}"),
+        related_address=None if type_ is CandidateType.HOST else base_address,
+        tcp_type=tcp_type,
+    )
+    local = LocalCandidate(candidate, base, local_preference, transport=Transport.TCP)
     _tell(session, local)
     return local
 

@@ -19,7 +19,7 @@ def choose(session: Session, now: float) -> None:
     Data may go over any valid pair until one is nominated (RFC 8445 section 12.1), so the best valid one is selected at
     once. Among several nominated pairs the one of the highest priority counts (section 8.1.1).
     """
-    if session.is_over or session.remote_credentials is None:
+    if session.is_over or session.remote_credentials is None or session.configuration.lite:  # that is the peer's to do
         return
     _doubt_lost_path(session)
     fresh = [pair for pair in session.check_list.pairs.values() if pair.is_valid and _is_fresh(pair, now)]
@@ -34,13 +34,11 @@ def choose(session: Session, now: float) -> None:
 
 def nomination_time(session: Session) -> float:
     """When a nomination that waits for better pairs waits no more."""
-    waits = (
-        session.role is Role.CONTROLLING
-        and session.selected is not None
-        and session.nominee is None
-        and not session.check_list.is_completed
-    )
-    return session.first_valid_at + _patience(session, session.selected) if waits and session.selected else math.inf
+    selected = session.selected
+    if selected is None or not _is_fresh(selected, session.now):  # its socket is gone, say
+        return math.inf
+    waits = session.role is Role.CONTROLLING and session.nominee is None and not session.check_list.is_completed
+    return session.first_valid_at + _patience(session, selected) if waits else math.inf
 
 
 def complete(session: Session, pair: Pair, nomination: int) -> None:
@@ -103,19 +101,20 @@ def _nominate(session: Session, best: Pair, now: float) -> None:
 
 
 def _patience(session: Session, pair: Pair) -> float:
-    """How long a better pair than this one is awaited; longer before all data takes the way over a server."""
+    """How long a better pair than this one is awaited; longer before all data goes by way of a server, or over TCP."""
     configuration = session.configuration
-    return configuration.nomination_wait if pair.local.relay_transport is None else configuration.relay_wait
+    is_last_resort = pair.local.relay_transport is not None or pair.local.transport.is_stream
+    return configuration.relay_wait if is_last_resort else configuration.nomination_wait
 
 
 def _is_best_possible(session: Session, best: Pair) -> bool:
     if any(pair.is_open and pair.priority > best.priority for pair in session.check_list.pairs.values()):
         return False
-    if session.is_gathering_complete and session.is_remote_complete:
+    if session.is_gathering_complete and session.is_remote_complete and not session.unresolved:
         return True
     # Better candidates could still come, but nothing beats a path without NAT and relay by more than preference.
     pair = best.describe()
-    return pair.local.type is CandidateType.HOST and pair.remote.type in _DIRECT
+    return not best.local.transport.is_stream and pair.local.type is CandidateType.HOST and pair.remote.type in _DIRECT
 
 
 def _is_fresh(pair: Pair, now: float) -> bool:

@@ -36,16 +36,19 @@ def add_remote_candidate(session: Session, candidate: Candidate) -> None:
             session.counters.candidates_refused += 1
         return
     if not _is_usable(session, candidate):
-        session.counters.candidates_ignored += 1
+        # One that only connects is of use, but is in no pair (RFC 6544 section 6.2): it is learned as it comes.
+        if not (session.configuration.tcp and candidate.tcp_type == "active"):
+            session.counters.candidates_ignored += 1
         return
     if candidate.host.endswith(".local"):
-        _ask_for_name(session, candidate)
+        if not session.configuration.lite:  # which sends nothing there
+            _ask_for_name(session, candidate)
         return
     address = canonical_address(candidate.address)
     if address is None:
         session.counters.candidates_ignored += 1
         return
-    if not _may_be_checked(session, candidate.host):
+    if not may_be_checked(session, candidate.host):
         session.counters.candidates_refused += 1
         return
     if candidate.address != address:
@@ -84,7 +87,7 @@ def find_or_learn_remote(
     known = session.remote_candidates.get(endpoint)
     if known is not None:
         return known
-    if priority is None or not _may_be_checked(session, source[0]) or not _has_room_to_learn(session):
+    if priority is None or not may_be_checked(session, source[0]) or not _has_room_to_learn(session):
         session.counters.candidates_refused += 1
         return None
     taken = {candidate.foundation for candidate in session.remote_candidates.values()}
@@ -127,8 +130,9 @@ def _has_room_to_learn(session: Session) -> bool:
 
 
 def _has_left(session: Session, pair: Pair) -> bool:
-    is_silent = bool(pair.responses_received) and session.now >= pair.last_answer + CONSENT_EXPIRY
-    return is_silent and pair is not session.selected and not pair.is_open
+    if pair is session.selected or session.now < pair.last_answer + CONSENT_EXPIRY:
+        return False
+    return session.configuration.lite or (bool(pair.responses_received) and not pair.is_open)
 
 
 def find_or_make_pair(session: Session, base: Address, remote: Candidate, transport: Transport) -> Pair | None:
@@ -154,12 +158,13 @@ def _is_usable(session: Session, candidate: Candidate) -> bool:
         return False
     if candidate.component != COMPONENT:
         return False
-    if candidate.transport == "tcp":  # one that only connects has nothing to be paired with (RFC 6544 section 6.2)
+    if candidate.transport == "tcp":
         return session.configuration.tcp and candidate.tcp_type == "passive"
     return candidate.transport == "udp"
 
 
-def _may_be_checked(session: Session, host: str) -> bool:
+def may_be_checked(session: Session, host: str) -> bool:
+    """Whether anything is sent to this host, as far as policy goes."""
     return refuse_host(host, session.configuration) is None and session.configuration.remote_filter.admits(host)
 
 
@@ -193,7 +198,7 @@ def pair_up(session: Session, local: LocalCandidate, remote: Candidate) -> None:
     if local.transport.value != remote.transport or remote.tcp_type == "active":
         return
     # Two homes may use the same private addresses; a check to it would come back to us.
-    if local.base == remote.address:
+    if remote.address == local.base or (local.transport is Transport.TCP and remote.address in session.passive):
         return
     ours, theirs = local.candidate.host, remote.host
     # Same family, and IPv6 link-local only with its like (RFC 8445 section 6.1.2.2).

@@ -19,6 +19,7 @@ from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.events import Event, TurnCredentialsRequested
 from xp2p_trio.ice.pair import Path
 from xp2p_trio.ice.relay import CredentialsRefused, News, PeerRefused, Relay, RelayReady, TurnServer, server_name
+from xp2p_trio.ice.statistics import Counters
 from xp2p_trio.ice.streams import Streams
 from xp2p_trio.sansio import Address, Burst, Closed, Failed, RandomBytes, Transport, is_ipv6
 
@@ -27,6 +28,8 @@ MAX_RELAYS: Final = 8
 
 _PERMISSIVE: Final = Configuration()
 """Loopback and link-local relayed addresses are for tests and demos on one machine."""
+
+_CHANNEL_DATA: Final = bytes([turn.FIRST_CHANNEL >> 8])
 
 
 @final
@@ -37,21 +40,31 @@ class Relays:
         news: for the agent, which takes them after each step.
         received: data that came over them, with its path.
         sockets: addresses that are ours already.
+        is_sending: whether something may be there to be pulled.
+        is_stirred: whether more than data has come or gone since the agent has looked.
     """
 
     def __init__(
-        self, configuration: Configuration, random_bytes: RandomBytes, streams: Streams, events: list[Event]
+        self,
+        configuration: Configuration,
+        random_bytes: RandomBytes,
+        streams: Streams,
+        events: list[Event],
+        counters: Counters,
     ) -> None:
         self._configuration = configuration
         self._random_bytes = random_bytes
         self._streams = streams
         self._events = events
+        self._counters = counters
         self._relays: list[Relay] = []
         self._by_address: dict[Address, Relay] = {}
         self._by_path: dict[Path, Relay] = {}
         self.news: list[News] = []
         self.received: list[tuple[Path, list[bytes]]] = []
         self.sockets: Container[Address] = ()
+        self.is_sending = False
+        self.is_stirred = False
 
     def __contains__(self, base: Address) -> bool:
         return base in self._by_address
@@ -133,6 +146,7 @@ class Relays:
 
     def refresh_credentials(self, name: str, credentials: turn.Credentials, now: float) -> None:
         """Use these for the server of this name."""
+        self._stir()
         for relay in [relay for relay in self._relays if server_name(relay.server) == name and not relay.is_leaving]:
             relay.server = attrs.evolve(relay.server, credentials=credentials)
             if relay.allocation is not None:
@@ -143,12 +157,14 @@ class Relays:
 
     def confirm(self, now: float) -> None:
         """Ask the servers whether they still have what is allocated: a NAT may know us by another address now."""
+        self._stir()
         for relay in self.ready:
             if relay.allocation is not None:
                 relay.allocation.refresh(now)
 
     def keep_peers(self, kept: Container[tuple[Address, str]], now: float) -> None:
         """Let the permissions of all hosts lapse but of these, each given with its relayed address."""
+        self._stir()
         for base, relay in self._by_address.items():
             if relay.allocation is not None:
                 gone = [host for host in relay.allocation.hosts if (base, host) not in kept]
@@ -209,13 +225,12 @@ class Relays:
                 except DecodeError as error:
                     problem = f"sent what is no TURN: {error}"
                     break
-            relay.allocation.receive(attrs.evolve(burst, datagrams=frames), now)
-            self._harvest(relay, now)
+            self._give(relay, relay.allocation, attrs.evolve(burst, datagrams=frames), now)
             if problem:
+                self._counters.datagrams_dropped += 1
                 self._end(relay, problem, now)
         else:
-            relay.allocation.receive(burst, now)
-            self._harvest(relay, now)
+            self._give(relay, relay.allocation, burst, now)
         return True
 
     def send(self, path: Path, datagrams: Sequence[bytes], now: float) -> Sequence[bytes]:
@@ -227,18 +242,20 @@ class Relays:
             datagrams = [data for data in datagrams if len(data) <= turn.MAX_DATA_SIZE]
         peer = path[1]
         allocation.send([(peer, data) for data in datagrams], now)
+        self.is_sending = True
         return datagrams
 
     def transmit(self, now: float, limit: int) -> list[Burst]:
         """What is to leave for the servers."""
         bursts: list[Burst] = []
-        for relay in list(self._relays):
-            if limit < 1 or relay.allocation is None:
-                continue
-            for burst in relay.allocation.transmit(now, limit):
-                bursts.append(burst)
-                limit -= len(burst.datagrams)
-            self._harvest(relay, now)
+        for relay in self._relays:
+            if limit < 1:
+                return bursts
+            if relay.allocation is not None:
+                for burst in relay.allocation.transmit(now, limit):
+                    bursts.append(burst)
+                    limit -= len(burst.datagrams)
+        self.is_sending = limit < 1
         return bursts
 
     def handle_timeout(self, now: float) -> None:
@@ -260,6 +277,7 @@ class Relays:
     def _allocate(self, relay: Relay, base: Address, now: float) -> None:
         if self._claim(relay, (base, relay.target, relay.server.transport), now):
             relay.allocate(base, now)
+            self._stir()
 
     def _claim(self, relay: Relay, path: Path, now: float) -> bool:
         """Take what comes over this path for the relay's; False where it is another's, whom a redirect led there."""
@@ -268,14 +286,33 @@ class Relays:
         self._end(relay, f"is {path[1][0]} port {path[1][1]}, where another server has sent us to already", now)
         return False
 
+    def _give(self, relay: Relay, allocation: turn.Allocation, burst: Burst, now: float) -> None:
+        before = allocation.datagrams_useless
+        allocation.receive(burst, now)
+        self._counters.datagrams_dropped += allocation.datagrams_useless - before
+        self._collect(relay, allocation)
+        # The least of them begins with the least first byte, and STUN comes before ChannelData (RFC 7983).
+        if min(burst.datagrams, default=_CHANNEL_DATA) < _CHANNEL_DATA:
+            self._harvest(relay, now)
+
+    def _collect(self, relay: Relay, allocation: turn.Allocation) -> None:
+        last: Address | None = None
+        datagrams: list[bytes] = []
+        for peer, data in allocation.take_received():
+            if peer is not last:
+                assert relay.address is not None  # nothing is taken before it is allocated
+                last, datagrams = peer, []
+                self.received.append(((relay.address, peer, Transport.UDP), datagrams))
+            datagrams.append(data)
+
+    def _stir(self) -> None:
+        self.is_sending = self.is_stirred = True
+
     def _harvest(self, relay: Relay, now: float) -> None:
+        self._stir()
         allocation = relay.allocation
         if allocation is None:
             return
-        assert relay.base is not None
-        for peer, data in allocation.take_received():
-            assert relay.address is not None  # nothing is taken before it is allocated
-            self._take(relay.address, peer, data)
         for event in allocation.take_events():
             match event:
                 case turn.Allocated(relayed_address, mapped_address):
@@ -303,13 +340,6 @@ class Relays:
                         self._end(relay, "", now)
                 case _:
                     pass
-
-    def _take(self, relayed: Address, peer: Address, data: bytes) -> None:
-        path: Path = (relayed, peer, Transport.UDP)
-        if self.received and self.received[-1][0] == path:
-            self.received[-1][1].append(data)
-        else:
-            self.received.append((path, [data]))
 
     def _ready(self, relay: Relay, relayed: Address, mapped: Address, now: float) -> None:
         refusal = refuse_host(relayed[0], _PERMISSIVE)
@@ -344,6 +374,7 @@ class Relays:
     def _end(self, relay: Relay, detail: str, now: float) -> None:
         if relay not in self._relays:
             return
+        self._stir()
         self._relays.remove(relay)
         if relay.address is not None:
             self._by_address.pop(relay.address, None)

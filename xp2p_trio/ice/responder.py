@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import attrs
 
+from xp2p_trio.ice import lite
 from xp2p_trio.ice.checks import cancel_checks
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.ice.nomination import choose, complete
 from xp2p_trio.ice.pair import Pair, PairState, Path
-from xp2p_trio.ice.pairing import find_or_learn_remote, find_or_make_pair
+from xp2p_trio.ice.pairing import find_or_learn_remote, find_or_make_pair, may_be_checked
 from xp2p_trio.ice.parking import MAX_EARLY_CHECKS, EarlyCheck
 from xp2p_trio.ice.requests import (
     ROLE_CONFLICT,
@@ -46,6 +48,10 @@ def receive_request(session: Session, request: Message, path: Path, now: float) 
     # FINGERPRINT is a must for ICE (RFC 8445 section 7.3); without it this may be any protocol's datagram.
     if request.method != Method.BINDING or request.get(Fingerprint) is None:
         session.counters.stun_unmatched += 1
+        return
+    if not may_be_checked(session, path[1][0]):
+        # Its answer would let the peer nominate a path that we never send over.
+        session.counters.candidates_refused += 1
         return
     algorithm = authenticate_request(request, session.local_credentials, session.remote_credentials)
     if isinstance(algorithm, ErrorCode):
@@ -96,6 +102,10 @@ def take_check(session: Session, check: EarlyCheck, now: float) -> None:
     remote = find_or_learn_remote(session, source, transport, check.priority)
     pair = None if remote is None else find_or_make_pair(session, base, remote, transport)
     if pair is not None:
+        if session.configuration.lite:
+            pair.requests_received += 1
+            lite.take_check(session, pair, check.nomination, now)
+            return
         if pair is not session.selected and _is_news(session, pair, now):
             session.consent.doubt(now)  # the peer, or its NAT, may have moved
             if pair.state is PairState.SUCCEEDED:  # and back to where it was before
@@ -116,6 +126,10 @@ def _trigger(session: Session, pair: Pair, now: float, nomination: int) -> None:
     """RFC 8445 sections 7.3.1.4 and 7.3.1.5."""
     if pair.state is PairState.SUCCEEDED:
         if nomination <= pair.nomination:
+            if pair.is_nominated and pair.last_answer == -math.inf and now >= pair.retry_at:
+                # It was given up for another one, and the peer, which has chosen it, stays with it.
+                pair.retry_at = now + RETRY_INTERVAL
+                session.check_list.trigger(pair)
             return
         if now < pair.last_answer + CONSENT_EXPIRY:
             complete(session, pair, nomination)
@@ -137,6 +151,9 @@ def _repair_role_conflict(session: Session, request: Message) -> bool:
     """RFC 8445 section 7.3.1.1. False if the request is to be answered by 487."""
     if session.is_remote_lite:  # we stay controlling (section 6.1.1)
         return True
+    if session.configuration.lite:  # and controlled, whatever the tie-breakers say
+        session.counters.role_conflicts += request.get(IceControlled) is not None
+        return request.get(IceControlled) is None
     claim = request.get(IceControlling) if session.role is Role.CONTROLLING else request.get(IceControlled)
     if claim is None:
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import math
 from collections import deque
+from functools import partial
 from typing import Final, TypeAlias, final
 
 from xp2p_trio.errors import Failure, InvalidArgument, Reason
@@ -24,6 +25,7 @@ from xp2p_trio.ice.requests import Check, Credentials
 from xp2p_trio.ice.state import TRANSITIONS, Input, Role, State
 from xp2p_trio.ice.statistics import Counters
 from xp2p_trio.ice.streams import Streams
+from xp2p_trio.ice.tcp import is_held_back
 from xp2p_trio.sansio import Address, Closed, Failed, RandomBytes, Transport
 from xp2p_trio.sdp import Candidate
 
@@ -94,7 +96,7 @@ class Shared:
         self.counters = Counters()
         self.events: list[Event] = []
         self.streams = Streams(self.events)
-        self.relays = Relays(configuration, random_bytes, self.streams, self.events)
+        self.relays = Relays(configuration, random_bytes, self.streams, self.events, self.counters)
         self.concealment = Concealment(random_bytes, self.events, hides=hide_hosts)
         self.received: list[bytes] = []
         self.parking = Parking()
@@ -129,6 +131,8 @@ class Session:
         nominations: how many nominations were made, by us or as the peer counts them.
         renominates: whether a nomination may be followed by another (draft-thatcher-ice-renomination).
         improves_until: when no better pair than the nominated one is looked for any more.
+        reconnect_at: when the stream of the selected pair is connected anew; `reconnect_wait`: the pause before the
+            next attempt.
         fail_at: when checking ends without a valid pair; -inf once that has come.
         last_word: the terminal event of the agent, once the session is over.
         now: the newest time seen.
@@ -165,13 +169,15 @@ class Session:
         self.is_gathering_complete = False
         self.is_remote_complete = False
 
-        self.check_list = CheckList(self.configuration.max_pairs)
+        self.check_list = CheckList(self.configuration.max_pairs, partial(is_held_back, shared.streams))
         self.checks: dict[bytes, Check] = {}
         self.due: deque[Check] = deque()
         self.responses: deque[tuple[Path, bytes]] = deque()
         self.valid_paths: set[Path] = set()
         self.selected: Pair | None = None
-        self.consent = Consent(shared.consent_interval, self.configuration.disconnected_timeout)
+        self.consent = Consent(
+            None if self.configuration.lite else shared.consent_interval, self.configuration.disconnected_timeout
+        )
 
         self.nominee: Pair | None = None
         self.is_nomination_due = False
@@ -180,6 +186,8 @@ class Session:
         self.first_valid_at = math.inf
         self.checking_since = math.inf
         self.improves_until = -math.inf
+        self.reconnect_at = math.inf
+        self.reconnect_wait = 0.0
         self.fail_at = math.inf
         self.last_word: Closed | Failed = Closed()
         self.now = -math.inf
@@ -240,6 +248,15 @@ class Session:
         # Candidates of both sides are known: what has not worked by then will not (the seeds' 10 s).
         if self.is_gathering_complete and self.is_remote_complete:
             self.fail_at = min(self.fail_at, max(self.now, self.checking_since) + self.configuration.check_timeout)
+
+    def admit(self, path: Path) -> None:
+        """Let data in over this path, with what has been parked of it."""
+        if path not in self.valid_paths:
+            self.valid_paths.add(path)
+            released = self.shared.parking.release(path)
+            self.shared.received += released
+            self.counters.datagrams_received += len(released)
+            self.counters.bytes_received += sum(map(len, released))
 
     def select(self, pair: Pair, now: float) -> None:
         """Send data over this pair from now on."""
@@ -305,4 +322,5 @@ class Session:
         self.nominee = None
         self.is_nomination_due = False
         self.consent.stop()
+        self.reconnect_at = math.inf
         self.fail_at = math.inf

@@ -16,7 +16,8 @@ class Statistics:
         bytes_sent: their bytes.
         datagrams_received: data datagrams that came in over a valid pair.
         bytes_received: their bytes.
-        datagrams_dropped: neither STUN nor DTLS by the first byte, or from a path that never became valid.
+        datagrams_dropped: neither STUN nor DTLS by the first byte, from a path that never became valid, or of a TURN
+            server and of no use.
         datagrams_unsent: data given to `send` that was not sent: without fresh consent, or larger than the path takes.
         requests_sent: checks and consent checks, retransmissions included.
         requests_received: authenticated checks of the peer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from xp2p_trio.ice import checks, nomination
+from xp2p_trio.ice.peer_streams import reconnect
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.wiring import Wiring
 from xp2p_trio.sansio import Burst
@@ -19,6 +20,8 @@ def handle_timeout(session: Session, now: float) -> None:
         nomination.choose(session, now)
     if now >= nomination.improvement_end(session):
         nomination.settle(session)
+    if now >= session.reconnect_at:
+        reconnect(session, now)
     consent = session.consent
     if now >= consent.give_up_at:
         consent.is_given_up = True
@@ -54,5 +57,6 @@ def next_timeout(session: Session) -> float:
         min((check.transaction.deadline for check in session.checks.values()), default=math.inf),
         nomination.nomination_time(session),
         nomination.improvement_end(session),
+        session.reconnect_at,
         session.consent.next_timeout(),
     )

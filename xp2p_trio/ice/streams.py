@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from collections.abc import Iterator
+from typing import TypeVar, final
 
 from xp2p_trio.ice.events import Event, StreamReleased, StreamRequested, StreamRequestWithdrawn
 from xp2p_trio.ice.pair import Path
 from xp2p_trio.sansio import Address, Transport
+
+OwnerT = TypeVar("OwnerT")
 
 
 @final
@@ -29,7 +32,7 @@ class Streams:
         self._events.append(event)
 
     def opened(self, number: int, local: Address) -> tuple[object, Path] | None:
-        """One is connected. Returns whose it is, or None when nobody wants it any more: it is released."""
+        """One is connected. Returns whose it is, or None when it was withdrawn, so that the driver closes it."""
         request = self._requests.pop(number, None)
         if request is None:
             return None
@@ -47,6 +50,14 @@ class Streams:
         """The other side has connected one."""
         self._open[path] = owner
 
+    def requested(self, kind: type[OwnerT]) -> Iterator[OwnerT]:
+        """The owners of this kind whose streams are being connected."""
+        return (owner for owner, _ in list(self._requests.values()) if isinstance(owner, kind))
+
+    def opened_by(self, kind: type[OwnerT]) -> Iterator[Path]:
+        """The open streams of owners of this kind."""
+        return (path for path, owner in list(self._open.items()) if isinstance(owner, kind))
+
     def owner(self, path: Path) -> object | None:
         """Whose the open stream is."""
         return self._open.get(path)
@@ -63,9 +74,9 @@ class Streams:
 
     def release_all(self, kind: type[object]) -> None:
         """Let go of every stream, open or asked for, of owners of this kind."""
-        for owner in [owner for owner, _ in self._requests.values() if isinstance(owner, kind)]:
+        for owner in self.requested(kind):
             self.withdraw(owner)
-        for path in [path for path, owner in self._open.items() if isinstance(owner, kind)]:
+        for path in self.opened_by(kind):
             self.release(path)
 
     def release(self, path: Path) -> None:

@@ -84,9 +84,10 @@ class Configuration:
             raise InvalidArgument(
                 "ice_transport_policy is 'relay', and no TURN server is among ice_servers; add one, or choose 'all'"
             )
-        if self.ice.lite and (self.ice_transport_policy == "relay" or self.mdns == "hide"):
+        if self.ice.lite and (self.ice_transport_policy == "relay" or self.mdns == "hide" or self.ice_servers):
             raise InvalidArgument(
-                'ice.lite tells host candidates as they are; "relay" and mdns="hide" do not go with it'
+                "ice.lite tells host candidates alone, as they are (RFC 8445 section 5.2); "
+                'ice_servers, "relay" and mdns="hide" do not go with it'
             )
         if self.max_message_size > self.sctp.receive_window:
             raise InvalidArgument(

@@ -306,7 +306,9 @@ class Connection:
         self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
     ) -> None:
         """As `ice.Agent.stream_accepted`."""
-        self._stack.agent.stream_accepted(local, remote, self._stack.tick(now), transport)
+        now = self._stack.tick(now)
+        self._stack.agent.stream_accepted(local, remote, now, transport)
+        self._stack.observe(now)
 
     def stream_closed(self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP) -> None:
         """As `ice.Agent.stream_closed`."""

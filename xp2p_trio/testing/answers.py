@@ -77,7 +77,8 @@ class Answers:
             case ice.NamePublished(name, host):
                 self._names[name] = host
             case ice.NameRequested(name):
-                core.name_resolved(name, [self._names[name]] if name in self._names else [], now)
+                is_found = name in self._names and self._configuration.mdns != "off"
+                core.name_resolved(name, [self._names[name]] if is_found else [], now)
             case _:
                 pass
 
@@ -112,12 +113,16 @@ class Answers:
             for host in hosts:
                 self._core.add_stun_server((host, server.port), now, server.url)
         else:
-            self._core.add_turn_server(
-                ice.TurnServer(
-                    (hosts[0], server.port), server.credentials, server.transport, name=server.url, host=server.host
-                ),
-                now,
-            )
+            first_of_family = {is_ipv6(host): host for host in reversed(hosts)}
+            for family in families:
+                if family in first_of_family:
+                    address = first_of_family[family], server.port
+                    self._core.add_turn_server(
+                        ice.TurnServer(
+                            address, server.credentials, server.transport, name=server.url, host=server.host
+                        ),
+                        now,
+                    )
 
 
 def tell_of_stream(core: StreamTaker, news: StreamNews, now: float) -> None:

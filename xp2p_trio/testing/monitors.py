@@ -87,11 +87,19 @@ class ConsentSpy:
         ip_addresses: of the hosts to watch; None watches all.
         servers: where TURN servers take data for others; what goes between them and their clients is left out, and so
             their hosts are to be watched as well, for what they pass on.
+        lite: those of hosts with an ICE-lite agent, which makes no checks: what it has accepted of the peer counts.
     """
 
-    def __init__(self, ip_addresses: Collection[str] | None = None, *, servers: Collection[Address] = ()) -> None:
+    def __init__(
+        self,
+        ip_addresses: Collection[str] | None = None,
+        *,
+        servers: Collection[Address] = (),
+        lite: Collection[str] = (),
+    ) -> None:
         self._ip_addresses = ip_addresses
         self._servers = servers
+        self._lite = lite
         self._checks = _AnsweredChecks()
 
     def sent(self, burst: Burst, now: float) -> None:
@@ -112,6 +120,8 @@ class ConsentSpy:
                 message = _decoded(datagram)
                 if message is not None:
                     self._checks.sent(path, message)
+                    if path[0][0] in self._lite and message.message_class is MessageClass.SUCCESS_RESPONSE:
+                        self._checks.answered_at[path] = now
                 continue
             age = now - self._checks.answered_at.get(path, -math.inf)
             if age > CONSENT_LIFETIME:

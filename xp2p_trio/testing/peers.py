@@ -28,10 +28,12 @@ def network_of_two(*, seed: int, link: Link | None, back: Link | None) -> Networ
     return network
 
 
-def _watch(network: Network, turn_servers: Collection[Address] = ()) -> None:
+def _watch(network: Network, turn_servers: Collection[Address] = (), lite: Collection[str] = ()) -> None:
     watched = {*network.host("alice").ip_addresses, *network.host("bob").ip_addresses}
     # What the servers pass on is for the consent of the peers as well.
-    network.add_monitor(ConsentSpy(watched | {host for host, _ in turn_servers}, servers=turn_servers))
+    lite_hosts = {ip_address for name in lite for ip_address in network.host(name).ip_addresses}
+    relaying = {host for host, _ in turn_servers}
+    network.add_monitor(ConsentSpy(watched | relaying, servers=turn_servers, lite=lite_hosts))
     network.add_monitor(AmplificationSpy(watched))
     network.add_monitor(NonceSpy(watched))
 
@@ -82,7 +84,8 @@ class Peers:
         if network is None:
             network = network_of_two(seed=seed, link=link, back=back)
         else:
-            _watch(network, _turn_servers(network, alice, bob))
+            lite = [name for name, each in (("alice", alice), ("bob", bob)) if each is not None and each.ice.lite]
+            _watch(network, _turn_servers(network, alice, bob), lite)
         self.network = network
         self.now = now
         self.alice = peer.Connection(alice, random_bytes=self.network.random_bytes("alice"))

@@ -97,6 +97,11 @@ class Allocation:
             permissions=len(self._control.permissions.active), channels=len(self._control.channels.bound)
         )
 
+    @property
+    def datagrams_useless(self) -> int:
+        """What came and changed nothing, forged responses included."""
+        return self._counters.datagrams_ignored + self._counters.responses_unauthenticated
+
     def start(self, now: float) -> None:
         """Ask for the allocation.
 
