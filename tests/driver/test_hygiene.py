@@ -202,5 +202,4 @@ def test_nothing_is_left_of_two_hundred_and_nothing_grows() -> None:
             gc.collect()
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    print(sizes)
-    assert sizes[-1] - sizes[0] < 300_000, sizes
+    assert sizes[-1] - sizes[0] < 200_000, sizes
