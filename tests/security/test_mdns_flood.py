@@ -1,4 +1,4 @@
-"""mdns_flood: a hostile description makes us say little to the link, and neither keeps sockets nor costs a server any."""
+"""mdns_flood: a hostile description makes us say little to the link, keeps no sockets, and costs a server none."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_names_without_an_end(network: Network, autojump_clock: trio.testi
 
 
 async def test_a_server_asks_for_no_names(network: Network, autojump_clock: trio.testing.MockClock) -> None:
-    """Where its peers are it learns from their checks; a thousand peers would hear each word of the link a thousand times."""
+    """Where its peers are it learns from their checks; a thousand of them would each hear every word of the link."""
     ours = WatchedNetwork(network.host("alice"))
 
     async def echo(connection: Any) -> None:
