@@ -34,13 +34,12 @@ def choose(session: Session, now: float) -> None:
 
 def nomination_time(session: Session) -> float:
     """When a nomination that waits for better pairs waits no more."""
-    waits = (
-        session.role is Role.CONTROLLING
-        and session.selected is not None
-        and session.nominee is None
-        and not session.check_list.is_completed
-    )
-    return session.first_valid_at + _patience(session, session.selected) if waits and session.selected else math.inf
+    selected = session.selected
+    if session.role is not Role.CONTROLLING or session.nominee is not None or session.check_list.is_completed:
+        return math.inf
+    if selected is None or not _is_fresh(selected, session.now):  # its socket is gone
+        return math.inf
+    return session.first_valid_at + _patience(session, selected)
 
 
 def complete(session: Session, pair: Pair, nomination: int) -> None:
