@@ -49,6 +49,7 @@ class StreamsMachine(RuleBasedStateMachine):
         self.lone.agent.add_remote_candidate(passive((host, port), foundation=f"{host[-1]}{port}"), self.lone.now)
         self.look()
 
+    @precondition(lambda self: self.port > 50001)
     @rule(host=hosts)
     def udp_candidate(self, host: str) -> None:
         candidate = Candidate("u", 1, "udp", 2**30, host, 9000, CandidateType.HOST)
@@ -112,6 +113,20 @@ class StreamsMachine(RuleBasedStateMachine):
                     self.answered.add(path)
                 self.lone.bring(path, frame(reply))
             self.look()
+
+    @rule(over=st.sampled_from([TCP, Transport.UDP]))
+    def cooperate(self, over: Transport) -> None:
+        """Whatever is asked for over this transport is there, and is answered, for a while."""
+        for _ in range(8):
+            while self.pending and over is TCP:
+                self.connect(0, is_good=True)
+            asked = self.asked
+            self.asked = [entry for entry in asked if entry[0][2] is not over]
+            for entry in asked:
+                if entry[0][2] is over:
+                    self.asked.append(entry)
+                    self.answer(len(self.asked) - 1, 0)
+            self.wait(0.06)
 
     @rule(seconds=st.sampled_from([0.0, 0.01, 0.06, 0.5, 3.0, 12.0]))
     def wait(self, seconds: float) -> None:
