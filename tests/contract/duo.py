@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from xp2p_trio.errors import LocalError
-from xp2p_trio.sansio import Burst, Closed, Failed, RandomBytes
+from xp2p_trio.sansio import Address, Burst, Closed, Failed, RandomBytes, Transport
 from xp2p_trio.testing import Network
 
 Item: TypeAlias = Any
@@ -83,6 +83,9 @@ class End:
 
     ready_events: tuple[type, ...] = ()
 
+    is_indirect = False
+    """Whether what is sent may wait for the permission of a server; then it is only the timer that moves."""
+
     def __init__(self, layer: Any) -> None:
         self.layer = Recorder(layer)
         self.is_ready = False
@@ -149,13 +152,13 @@ class BurstEnd(End):
     def outgoing(self, now: float, limit: int = LIMIT) -> list[Item]:
         bursts = self.layer.transmit(now, limit)
         assert sum(len(burst.datagrams) for burst in bursts) <= limit
-        return [Burst(burst.local, burst.remote, [datagram]) for burst in bursts for datagram in burst.datagrams]
+        return [attrs.evolve(burst, datagrams=[datagram]) for burst in bursts for datagram in burst.datagrams]
 
     def incoming(self, items: list[Item], now: float) -> None:
         batch: list[Burst] = []
         for item in items:
             turned = item.reversed()
-            if batch and (batch[-1].local, batch[-1].remote) == (turned.local, turned.remote):
+            if batch and path_of(batch[-1]) == path_of(turned):
                 batch[-1] = attrs.evolve(batch[-1], datagrams=[*batch[-1].datagrams, *turned.datagrams])
             else:
                 batch.append(turned)
@@ -166,6 +169,11 @@ class BurstEnd(End):
         (datagram,) = item.datagrams
         assert isinstance(datagram, bytes)
         return datagram
+
+
+def path_of(burst: Burst) -> tuple[Address, Address, Transport]:
+    """What the datagrams of a burst have in common."""
+    return burst.local, burst.remote, burst.transport
 
 
 @attrs.define

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from tests.contract.duo import LIMIT, BurstEnd, Duo, End, Item, random_bytes
 from xp2p_trio import datachannel, dtls, ice, mdns, peer, sctp, stun, turn
-from xp2p_trio.sansio import Address, Burst, Closed
+from xp2p_trio.sansio import Address, Burst, Closed, Transport
 from xp2p_trio.testing.turn_configuration import TurnServerConfiguration
 from xp2p_trio.testing.turn_server import TurnServer
 
@@ -263,6 +263,106 @@ def ice_agent(seed: int) -> Duo:
     return Duo(alice, bob)
 
 
+TURN = ("192.0.2.7", 3478)
+PATIENT = ice.Configuration(gathering_timeout=20.0)
+"""There is one server, and four of the questions to it may be lost."""
+
+
+class FarSide:
+    """A TURN server and, beyond it, a peer with an address of its own: what a relayed agent talks to."""
+
+    def __init__(self, server: TurnServer, peer: Any) -> None:
+        self.server = server
+        self.peer = peer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.peer, name)
+
+    def receive(self, batch: Burst, now: float) -> None:
+        self.server.receive(batch, now)
+
+    def handle_timeout(self, now: float) -> None:
+        self.server.handle_timeout(now)
+        self.peer.handle_timeout(now)
+
+    def transmit(self, now: float, limit: int) -> list[Burst]:
+        """What leaves for the client. What server and peer have to say to each other arrives at once."""
+        out: list[Burst] = []
+        while limit > 0:
+            from_server = self.server.transmit(now, limit)
+            from_peer = self.peer.transmit(now, LIMIT)
+            if not from_server and not from_peer:
+                break
+            for burst in from_server:
+                if burst.remote == ALICE:
+                    out.append(burst)
+                    limit -= len(burst.datagrams)
+                else:
+                    self.peer.receive(burst.reversed(), now)
+            for burst in from_peer:
+                self.server.receive(burst.reversed(), now)
+        return out
+
+    def next_timeout(self) -> float:
+        return min(self.server.next_timeout(), float(self.peer.next_timeout()))
+
+    def stream_accepted(self, now: float) -> None:
+        self.server.stream_accepted(TURN, ALICE, now, Transport.TCP)
+
+
+def answer_for_relay(end: End, event: Any, other: End, transport: Transport, now: float) -> bool:
+    """Do what a driver does for a relayed agent; whether the event asked for it."""
+    if isinstance(event, ice.AddressesRequested):
+        if transport is Transport.UDP:
+            end.layer.add_local_address(ALICE, now)
+        end.layer.add_turn_server(ice.TurnServer(TURN, turn.Credentials("user", "password"), transport), now)
+        end.layer.end_of_local_addresses(now)
+    elif isinstance(event, ice.StreamRequested):
+        other.layer.wrapped.stream_accepted(now)
+        end.layer.stream_opened(event.number, ALICE, now)
+    else:
+        return False
+    return True
+
+
+class RelayedIceEnd(IceEnd):
+    """An agent that uses nothing but a TURN server."""
+
+    is_indirect = True
+
+    def __init__(self, layer: ice.Agent, transport: Transport) -> None:
+        super().__init__(layer, ALICE, TURN)
+        self.transport = transport
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if other is not self and not answer_for_relay(self, event, other, self.transport, now):
+            super().answer(event, other, now)
+
+    def noise(self, data: bytes) -> Item:
+        return Burst(TURN, ALICE, [data], self.transport)
+
+    def is_counted(self, data: bytes) -> bool:
+        return self.transport is Transport.UDP  # a stream may have the beginning of something
+
+
+def relayed_ice_agent(transport: Transport) -> Make:
+    """An agent behind a server, and one that is not; only the left end is a layer of ours."""
+
+    def make(seed: int) -> Duo:
+        source = random_bytes(seed)
+        agents = [
+            ice.Agent(PATIENT, role=role, random_bytes=source(name), relay_only=name == "alice")
+            for name, role in (("alice", ice.Role.CONTROLLING), ("bob", ice.Role.CONTROLLED))
+        ]
+        server = TurnServer(TurnServerConfiguration(relay_hosts=[TURN[0]]), source("turn"))
+        alice = RelayedIceEnd(agents[0], transport)
+        bob = IceEnd(FarSide(server, agents[1]), BOB, TURN)  # type: ignore[arg-type]
+        alice.other, bob.other = bob, alice
+        return Duo(alice, bob, is_lossy=transport is Transport.UDP)
+
+    return make
+
+
 PPIDS = (50, 51, 53, 56, 57, 52, 54, 99)
 
 
@@ -416,6 +516,43 @@ def peer_connection(seed: int) -> Duo:
     return Duo(alice, bob)
 
 
+class RelayedPeerEnd(PeerEnd):
+    """A whole stack that uses nothing but a TURN server."""
+
+    is_indirect = True
+
+    def __init__(self, layer: peer.Connection, transport: Transport) -> None:
+        super().__init__(layer, ALICE, TURN)
+        self.transport = transport
+
+    def answer(self, event: Any, other: End, now: float) -> None:
+        if other is not self and not answer_for_relay(self, event, other, self.transport, now):
+            super().answer(event, other, now)
+
+    def noise(self, data: bytes) -> Item:
+        return Burst(TURN, ALICE, [data], self.transport)
+
+    def is_counted(self, data: bytes) -> bool:
+        return self.transport is Transport.UDP
+
+
+def relayed_peer_connection(transport: Transport) -> Make:
+    """A stack behind a server, and one that is not; only the left end is a layer of ours."""
+
+    def make(seed: int) -> Duo:
+        source = random_bytes(seed)
+        url = f"turn:user:password@{TURN[0]}?transport={transport.value}"
+        configuration = peer.Configuration(ice_transport_policy="relay", ice_servers=[url], ice=PATIENT)
+        server = TurnServer(TurnServerConfiguration(relay_hosts=[TURN[0]]), source("turn"))
+        alice = RelayedPeerEnd(peer.Connection(configuration, random_bytes=source("alice")), transport)
+        far = FarSide(server, peer.Connection(random_bytes=source("bob")))
+        bob = PeerEnd(far, BOB, TURN)  # type: ignore[arg-type]
+        alice.other, bob.other, alice.offers = bob, alice, True
+        return Duo(alice, bob, is_lossy=transport is Transport.UDP)
+
+    return make
+
+
 SUBJECTS: dict[str, Make] = {
     "stun.Client": stun_client,
     "mdns.Endpoint": mdns_endpoint,
@@ -425,4 +562,8 @@ SUBJECTS: dict[str, Make] = {
     "sctp.Association": sctp_association,
     "datachannel.ChannelMux": channel_mux,
     "peer.Connection": peer_connection,
+    "ice.Agent over TURN/udp": relayed_ice_agent(Transport.UDP),
+    "ice.Agent over TURN/tcp": relayed_ice_agent(Transport.TCP),
+    "peer.Connection over TURN/udp": relayed_peer_connection(Transport.UDP),
+    "peer.Connection over TURN/tcp": relayed_peer_connection(Transport.TCP),
 }

@@ -231,7 +231,7 @@ def test_4_each_timeout_makes_progress_while_nobody_answers(make: Make) -> None:
                 later = end.layer.wrapped.next_timeout() > due
                 output = end.outgoing(now, 1000)
                 news = end.layer.take_events()
-                assert later or output or news, f"stuck at {due}"
+                assert later or output or news or end.is_indirect, f"stuck at {due}"
                 assert end.layer.wrapped.next_timeout() > due, f"timer stays at {due}"
 
     holds()

@@ -172,19 +172,19 @@ async def test_a_resolver_that_hangs_costs_the_time_of_gathering(
         alice.set_local_description()
         with trio.fail_after(5.1):
             await alice.complete_description()
-        assert await failures(alice) == ["has no address or credentials after 5 s"]
+        assert await failures(alice) == ["has no address after 5 s"]
 
 
 @pytest.mark.parametrize(
-    "addresses",
+    ("addresses", "words"),
     [
-        [],
-        [("2001:db8::9", 3478)],  # IPv6 is off
-        [("server.example", 3478), ("", 3478), ("192.0.2.9", 0), ("192.0.2.9", 65536)],
+        ([], "has no address"),
+        ([("2001:db8::9", 3478)], "has addresses of IPv6 alone; enable_ipv6 lets them in"),
+        ([("server.example", 3478), ("", 3478), ("192.0.2.9", 0), ("192.0.2.9", 65536)], "has no address"),
     ],
 )
 async def test_addresses_that_are_of_no_use_are_told(
-    network: Network, autojump_clock: trio.testing.MockClock, addresses: list[Address]
+    network: Network, autojump_clock: trio.testing.MockClock, addresses: list[Address], words: str
 ) -> None:
     async def answer() -> list[Address]:
         await trio.lowlevel.checkpoint()
@@ -195,7 +195,7 @@ async def test_addresses_that_are_of_no_use_are_told(
     async with open_peer_connection(ice_servers=servers, network=ours) as alice:
         alice.set_local_description()
         await alice.complete_description()
-        assert await failures(alice) == ["has no address of a family that is used here"] * 2
+        assert await failures(alice) == [words] * 2
 
 
 # --- the program's function that gives credentials
@@ -256,7 +256,7 @@ PROBLEMS: list[tuple[Any, str]] = [
     (gives_nothing, "renew has given NoneType, and no turn.Credentials"),
     (gives_the_password_alone, "renew has given str, and no turn.Credentials"),
     (is_no_coroutine_function, "renew has raised TypeError("),
-    (hangs, "renew has taken longer than 5 s"),
+    (hangs, "renew has taken longer than "),
     (hangs_and_cleans_up_badly, "renew has raised"),
     (cancels_itself, "renew has given NoneType"),
 ]
@@ -272,7 +272,7 @@ async def test_a_program_that_cannot_give_credentials(
             with trio.fail_after(5.1):
                 await alice.complete_description()
             (detail,) = await failures(alice)
-    assert words in detail or detail == "has no address or credentials after 5 s"
+    assert words in detail or detail == "has no credentials after 5 s"
     assert "hunter2" not in caplog.text + detail
 
 
@@ -299,8 +299,8 @@ async def test_a_program_that_cannot_renew_keeps_its_connection(
             await alice.complete_description()
             assert await failures(alice) == []
             service.core.set_password("user", None)
-            await trio.sleep(320)
-            assert len(asked) == 2
+            await trio.sleep(340)
+            assert len(asked) > 2  # it is asked again, as the allocation lives for minutes
             assert any(words in detail for detail in await failures(alice))
         nursery.cancel_scope.cancel("the test is over")
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from xp2p_trio import open_peer_connection
+from xp2p_trio.driver import SystemNetwork
 from xp2p_trio.driver.interface_watch import DEBOUNCE, POLL_INTERVAL, wait_other, wait_other_after_news
 
 # A network namespace of its own, in which loopback is down at first.
@@ -99,3 +104,60 @@ async def test_where_nothing_tells_one_looks_again_and_again(autojump_clock: Moc
         await trio.sleep(2.5 * POLL_INTERVAL)
         addresses.now = []
     assert trio.current_time() - start == 3 * POLL_INTERVAL
+
+
+@pytest.mark.parametrize("has_news", [False, True])
+async def test_a_look_that_fails_is_repeated(autojump_clock: MockClock, has_news: bool) -> None:
+    """A process without any more files cannot even list its addresses."""
+    looks = []
+
+    def look() -> int:
+        looks.append(trio.current_time())
+        if trio.current_time() < 100:
+            raise OSError(errno.EMFILE, "no more files")
+        return 1
+
+    ours, theirs = socket.socketpair(type=socket.SOCK_DGRAM)
+    with ours, theirs, trio.fail_after(101.5):
+        ours.setblocking(False)
+        await wait_other_after_news(0, look, ours if has_news else None)
+    assert 100 <= len(looks) <= 102
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_addresses_that_cannot_be_listed_are_those_of_last_time(caplog: pytest.LogCaptureFixture) -> None:
+    network, other = SystemNetwork(), SystemNetwork()
+    known = network.interfaces()
+    assert known
+    with no_more_files():
+        assert network.interfaces() == known
+        assert other.interfaces() == []
+    assert other.interfaces() == known
+    assert "cannot be had" in caplog.text
+
+
+async def test_a_connection_of_a_process_without_more_files() -> None:
+    async with open_peer_connection() as alice, open_peer_connection() as bob:
+        bob.set_remote_description(alice.set_local_description())
+        alice.set_remote_description(bob.set_local_description())
+        with trio.fail_after(20):
+            await alice.wait_connected()
+            with no_more_files():
+                alice.restart_ice()
+                bob.set_remote_description(alice.set_local_description())
+                alice.set_remote_description(bob.set_local_description())
+                async with open_peer_connection() as carol:
+                    assert "a=candidate" not in carol.set_local_description().sdp
+                channel = alice.create_data_channel("talk")
+                await channel.send("hello")
+                assert await (await bob.incoming_channels.accept()).receive() == "hello"

@@ -417,7 +417,11 @@ async def test_a_certificate_that_has_expired(tmp_path: pathlib.Path) -> None:
     assert "certificate has expired; it has to be renewed" in str(error)
 
 
-async def test_without_a_name_the_address_is_checked(tls_server: tuple[ssl.SSLContext, pathlib.Path]) -> None:
+@pytest.mark.parametrize("name", ["", f"{NAME}.", NAME.upper()], ids=["address", "with the root's dot", "capitals"])
+async def test_names_for_which_the_certificate_is_good(
+    tls_server: tuple[ssl.SSLContext, pathlib.Path], name: str
+) -> None:
+    """Without a name the address is checked."""
     trust = ssl.create_default_context(cafile=tls_server[1])
     listener = trio.SSLListener((await trio.open_tcp_listeners(0, host="127.0.0.1"))[0], tls_server[0])
     address = listener.transport_listener.socket.getsockname()
@@ -430,7 +434,7 @@ async def test_without_a_name_the_address_is_checked(tls_server: tuple[ssl.SSLCo
     with trio.fail_after(20):
         async with listener, trio.open_nursery() as nursery:
             nursery.start_soon(serve)
-            stream = await SystemNetwork(ssl_context=trust).connect_stream(None, address, TLS, "")
+            stream = await SystemNetwork(ssl_context=trust).connect_stream(None, address, TLS, name)
     stream.close()
 
 

@@ -14,15 +14,19 @@ from typing import Any
 from xp2p_trio.ice import (
     Agent,
     CandidateFound,
+    TRANSITIONS,
     Configuration,
     Event,
     GatheringCompleted,
     PairState,
+    PathLost,
+    PathRecovered,
     Role,
     State,
+    StateChanged,
 )
 from xp2p_trio.sansio import Address, Burst, Closed, Failed
-from xp2p_trio.stun import Message, MessageClass, decode_message
+from xp2p_trio.stun import Message, MessageClass, Username, decode_message
 
 Fate = Callable[[int, Address, Address, bytes], Iterable[float]]
 """Number, source, destination and bytes of a datagram -> the delays after which copies of it arrive; none loses it."""
@@ -58,6 +62,10 @@ class End:
         self.request_times: dict[bytes, list[float]] = {}
         self.request_paths: dict[bytes, tuple[Address, Address]] = {}
         self.answered: dict[tuple[Address, Address], float] = {}
+        self.answered_to: dict[tuple[Address, Address, str], float] = {}
+        self.living: set[str] = set()
+        self.may_jump = False
+        self.is_lost = False
         self.request_ids_received: set[bytes] = set()
         self.start_times: list[float] = []
         self.probe_times: list[float] = []
@@ -70,6 +78,8 @@ class End:
                 answered = self.answered.get((burst.local, burst.remote))
                 assert answered is not None, f"{self.name} sent data to {burst.remote}, which never answered"
                 assert now < answered + 30.0, f"{self.name} sent data {now - answered} s after the last answer"
+                consents = [self.answered_to.get((burst.local, burst.remote, name)) for name in self.living]
+                assert any(at is not None and now < at + 30.0 for at in consents), "consent of a dead generation"
                 continue
             message = decode_message(data)
             if message.message_class is MessageClass.REQUEST:
@@ -91,12 +101,7 @@ class End:
         self.requests[tid] = data
         self.request_times[tid] = [now]
         self.request_paths[tid] = (burst.local, burst.remote)
-        selected = self.agent.selected_pair
-        path = (burst.local, burst.remote)
-        if selected is None or path != (
-            selected.local.related_address or selected.local.address,
-            selected.remote.address,
-        ):
+        if (burst.local, burst.remote) not in self.answered:
             self.probe_times.append(now)
         self.start_times.append(now)
 
@@ -116,14 +121,50 @@ class End:
                 and self.request_paths.get(message.transaction_id) == path
             ):
                 self.answered[path] = now
+                username = decode_message(self.requests[message.transaction_id]).get(Username)
+                assert username is not None
+                self.answered_to[*path, username.text.partition(":")[2]] = now
 
     def settle(self, now: float) -> None:
         for event in self.agent.take_events():
             assert not any(isinstance(e, Closed | Failed) for e in self.events), "an event after the last"
+            self._watch_event(event)
             self.events.append(event)
             self.event_times.append((now, event))
+        name = self.agent.local_username_fragment
+        self.living = self.living | {name} if self.agent.is_restarting else {name}
         self.received += self.agent.take_received()
         self._watch_pairs()
+
+    def restart(self, now: float) -> None:
+        """Restart ICE, on the sockets that there are; the pair in use stays."""
+        self.settle(now)
+        selected = self.agent.selected_pair
+        self.may_jump = True
+        self.agent.restart(now)
+        self.agent.end_of_local_addresses(now)
+        self.settle(now)
+        assert self.agent.selected_pair == selected
+
+    def cancel_restart(self, now: float) -> None:
+        """Take the last restart back."""
+        self.settle(now)
+        selected = self.agent.selected_pair
+        self.may_jump = True
+        self.living.discard(self.agent.local_username_fragment)
+        self.agent.cancel_restart(now)
+        self.settle(now)
+        assert self.agent.selected_pair == selected
+
+    def _watch_event(self, event: Event) -> None:
+        if isinstance(event, StateChanged):
+            was = next((e.state for e in reversed(self.events) if isinstance(e, StateChanged)), State.NEW)
+            assert event.state is not was, "no change"
+            assert self.may_jump or event.state in TRANSITIONS[was].values(), f"{was!r} -> {event.state!r}"
+            self.may_jump = False
+        elif isinstance(event, PathLost | PathRecovered):
+            assert self.is_lost is isinstance(event, PathRecovered), "lost or recovered twice"
+            self.is_lost = not self.is_lost
 
     def _watch_pairs(self) -> None:
         report = self.agent.pair_report
@@ -160,7 +201,9 @@ class World:
         configurations: tuple[Configuration, Configuration] | None = None,
         fate: Fate | None = None,
         start: float = 100.0,
+        renomination: bool = False,
     ) -> None:
+        self.renomination = renomination
         configurations = configurations or (Configuration(), Configuration())
         sources = [random.Random(f"{seed} {side}") for side in ("left", "right")]
         agents = [
@@ -190,7 +233,9 @@ class World:
 
     def tell_credentials(self, to: End) -> None:
         other = self.other(to).agent
-        to.agent.set_remote_credentials(other.local_username_fragment, other.local_password, self.now)
+        to.agent.set_remote_credentials(
+            other.local_username_fragment, other.local_password, self.now, renomination=self.renomination
+        )
 
     def tell_candidates(self, to: End) -> None:
         for event in self.other(to).events:
@@ -209,9 +254,7 @@ class World:
     def restart(self, *ends: End) -> None:
         """Restart ICE on these sides, or on both; nobody is told."""
         for end in ends or self.ends:
-            end.agent.restart(self.now)
-            end.agent.end_of_local_addresses(self.now)
-            end.settle(self.now)
+            end.restart(self.now)
 
     def reintroduce(self) -> None:
         """Tell each side about the other's restart."""
@@ -279,7 +322,7 @@ class World:
     def check_pacing(self) -> None:
         """Checks at least Ta apart, transactions of all kinds 5 ms (RFC 8445 section 14.2).
 
-        Of all kinds are also nominations and consent checks, which go over the selected path.
+        Of all kinds are also nominations and consent checks, which go over paths that have answered.
         """
         for end in self.ends:
             assert all(b - a >= 0.05 - 1e-9 for a, b in itertools.pairwise(end.probe_times))

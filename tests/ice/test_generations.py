@@ -19,12 +19,10 @@ from xp2p_trio.ice import (
     Configuration,
     GatheringCompleted,
     NameRequested,
-    PairSelected,
     PathLost,
     PathRecovered,
     Role,
     State,
-    StateChanged,
     decode_candidate,
 )
 from xp2p_trio.sansio import Address, Failed, Transport
@@ -57,9 +55,9 @@ def losing(*fragments: str, nominations: bool = False) -> Fate:
         if data[0] <= 3:
             message = stun.decode_message(data)
             username = message.get(stun.Username)
-            if username is not None and username.text.partition(":")[0] in fragments:
-                if not nominations or message.get(stun.UseCandidate) is not None:
-                    return ()
+            is_theirs = username is not None and username.text.partition(":")[0] in fragments
+            if is_theirs and (not nominations or message.get(stun.UseCandidate) is not None):
+                return ()
         return (0.01,)
 
     return fate
@@ -183,7 +181,7 @@ def test_restarts_that_nobody_hears_of_do_not_pile_up() -> None:
         requests = [end.requests[tid] for tid, times in end.request_times.items() if times[-1] > world.now - 12]
         names = {name for raw in requests if (name := stun.decode_message(raw).get(stun.Username)) is not None}
         assert len(names) <= 4
-    world.left.agent.cancel_restart(world.now)
+    world.left.cancel_restart(world.now)
     world.restart()
     world.reintroduce()
     world.run_for(1)

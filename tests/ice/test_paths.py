@@ -51,6 +51,33 @@ def test_an_error_answer_fails_the_pair() -> None:
     world.assert_agreed()
 
 
+def test_a_socket_that_is_gone_before_the_nomination_keeps_no_timer_running() -> None:
+    """What is selected has no socket, and what could be nominated in its place has not answered yet."""
+    world = World(left=[("10.1.0.1", 1000), ("10.1.0.2", 1000)])
+    world.gather()
+    for end in world.ends:
+        world.tell_credentials(end)
+    for end in world.ends:
+        world.tell_candidates(end)
+    world.run_for(0.03)
+    agent = world.left.agent
+    agent.add_remote_candidate(Candidate("9", 1, "udp", 2**31 - 1, "10.9.0.1", 9, CandidateType.HOST), world.now)
+    assert agent.state is State.CONNECTED
+    world.fate = lambda *_: ()
+    world.left.bases.remove(("10.1.0.1", 1000))
+    agent.remove_local_address(("10.1.0.1", 1000), world.now)
+    for _ in range(1000):
+        world.pull()
+        now = world.now
+        world.now = agent.next_timeout()
+        agent.handle_timeout(world.now)
+        assert world.pull() or agent.next_timeout() > world.now or world.now > now
+        if world.now > 104:
+            break
+    else:
+        raise AssertionError("a thousand timers in four seconds")
+
+
 def test_a_refused_nomination_of_the_only_path_ends_the_session() -> None:
     world = World(fate=after(0.001))
     world.introduce()

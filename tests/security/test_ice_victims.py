@@ -126,7 +126,7 @@ def test_a_relay_is_asked_for_so_many_permissions_and_sends_nothing_but_checks(w
 @pytest.mark.parametrize("one_victim", [True, False], ids=["one victim", "forty victims"])
 def test_ten_thousand_tcp_candidates(*, one_victim: bool) -> None:
     """Each is connected to once, and hears nothing but one check if somebody listens there."""
-    network, spy = network_with_victims("192.0.2.1")
+    network, _spy = network_with_victims("192.0.2.1")
     for n in range(200):
         network.listen("victim0", (VICTIM, 1 + n))
     agents = Agents(network, urls=(), ice=ice.Configuration(carries="any", tcp=True, check_timeout=39.5))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ice import relays
 from tests.turn.world import OTHER_PEER, PEER, World
-from xp2p_trio import stun, turn
+from xp2p_trio import ice, stun, turn
 from xp2p_trio.sansio import Failed
 
 
@@ -78,3 +79,30 @@ def test_many_requests_with_one_stale_nonce_all_succeed() -> None:
         world.client.bind_channel((f"198.51.100.{number}", 1), world.now)
     world.run(30.0)
     assert world.client.statistics.channels == 20
+
+
+# Through an agent.
+
+
+def test_no_gap_in_a_path_while_nonces_go_stale() -> None:
+    world = relays.World(relays.server(), choices={"turn": {"nonce_lifetime": 5.0}}).connect()
+    for _ in range(700):
+        assert world.echoes(patience=1.0)
+    assert world.failures() == []
+
+
+def test_an_agent_is_no_storm_either() -> None:
+    """With 100 candidates of the peer, and a server that takes no nonce any more."""
+    world = relays.World(relays.server(), relay_only=("alice",), bob=()).gathered()
+    world.servers["turn"].faults.always_stale = True
+    for number in range(100):
+        host = f"203.0.114.{number + 1}"
+        world.alice.add_remote_candidate(
+            ice.Candidate("1", 1, "udp", 1 + number, host, 9, ice.CandidateType.HOST), world.now
+        )
+    since = len(world.network.trace)
+    world.run(35.0)
+    requests = world.sent_to(("198.51.100.2", 3478), since)
+    times = [entry.time for entry in requests if entry.source[0] == "192.0.2.1" and entry.datagram[0] == 0]
+    assert times
+    assert busiest_second(times) <= 3

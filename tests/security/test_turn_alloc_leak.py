@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.ice import relays
 from tests.turn.world import PEER, World
 from xp2p_trio import stun, turn
-from xp2p_trio.sansio import Closed
+from xp2p_trio.sansio import Closed, Transport
 from xp2p_trio.testing.link import Link
 from xp2p_trio.testing.turn_allocations import AllocationDeleted
 
@@ -61,3 +62,28 @@ def test_waiting_for_credentials_does_not_keep_it_open() -> None:
     world.client.close(world.now)
     world.run(1.001)
     assert world.events[-1] == Closed()
+
+
+# Through an agent; tests/driver/test_relays.py cancels one at every moment.
+
+
+@pytest.mark.parametrize("transport", list(Transport))
+@pytest.mark.parametrize("how", ["close", "lost consent", "restart", "refused address"])
+def test_whatever_ends_an_agent_deletes_its_allocations(how: str, transport: Transport) -> None:
+    choices = {"turn": {"relay_hosts": ["0.0.0.0"]}} if how == "refused address" else {}
+    world = relays.World(relays.server(transport=transport), relay_only=("alice",), bob=(), choices=choices)
+    world.start()
+    world.run(2.0)
+    if how == "close":
+        world.alice.close(world.now)
+    elif how == "lost consent":
+        world.bob.close(world.now)
+        world.run(40.0)
+    elif how == "restart":
+        world.restart()
+        world.run(0.01)
+        world.alice.close(world.now)
+    world.run(1.0)
+    assert world.servers["turn"].allocations == []
+    events = world.server_events["turn"]
+    assert [event.is_expired for event in events if isinstance(event, AllocationDeleted)] == [False]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ice import relays
 from tests.turn.world import CLIENT, PEER, SERVER, World
 from xp2p_trio import stun, turn
 from xp2p_trio.sansio import Burst
@@ -77,3 +78,51 @@ def test_a_mapped_spelling_in_an_indication_is_the_peer(world: World) -> None:
     attributes = (stun.XorPeerAddress((f"::ffff:{PEER[0]}", PEER[1])), stun.Data(b"data"))
     message = stun.Message(stun.MessageClass.INDICATION, stun.Method.DATA, bytes(12), attributes)
     assert give(world, stun.encode_message(message)) == [(PEER, b"data")]
+
+
+# Through an agent.
+
+ALICE, BOB, TURN = ("192.0.2.1", 49152), ("203.0.113.2", 49152), ("198.51.100.2", 3478)
+
+
+@pytest.fixture(scope="module")
+def path() -> relays.World:
+    path = relays.World(relays.server(), relay_only=("alice",), bob=()).connect()
+    path.run(1.0)
+    return path
+
+
+def taken(path: relays.World, datagram: bytes, remote: tuple[str, int] = TURN) -> list[bytes]:
+    path.alice.receive(Burst(ALICE, remote, [datagram]), path.now)
+    return path.alice.take_received()
+
+
+def test_data_of_the_peer_is_taken_from_the_server_alone(path: relays.World) -> None:
+    message = turn.encode_channel_data(0x4000, relays.DATA, padded=False)
+    assert taken(path, message) == [relays.DATA]
+    for remote in (BOB, (TURN[0], 3479), ("203.0.113.66", 3478), path.relayed("alice")[0].address):
+        before = path.alice.statistics.datagrams_dropped
+        assert taken(path, message, remote) == []
+        assert path.alice.statistics.datagrams_dropped == before + 1
+
+
+@pytest.mark.parametrize("number", [0x4001, 0x4FFF, 0x5000, 0xFFFF])
+def test_an_agent_knows_no_other_channels(path: relays.World, number: int) -> None:
+    before = path.alice.statistics.datagrams_dropped
+    assert taken(path, turn.encode_channel_data(number, relays.DATA, padded=False)) == []
+    assert path.alice.statistics.datagrams_dropped == before + 1
+
+
+def test_data_of_a_host_with_permission_that_never_answered_is_not_delivered(path: relays.World) -> None:
+    """Another port of the peer's host: the server lets it through, and ICE does not (ice_nonstun_source)."""
+    attributes = (stun.XorPeerAddress((BOB[0], 6666)), stun.Data(relays.DATA))
+    message = stun.Message(stun.MessageClass.INDICATION, stun.Method.DATA, bytes(12), attributes)
+    assert taken(path, stun.encode_message(message)) == []
+
+
+@given(data=st.binary(max_size=64))
+def test_whatever_the_server_says_an_agent_does_not_fall(path: relays.World, data: bytes) -> None:
+    taken(path, data)
+    for first in (0x00, 0x01, 0x40, 0x4F):
+        taken(path, bytes([first]) + data)
+    assert path.alice.selected_pair is not None

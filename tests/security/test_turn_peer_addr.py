@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
+from tests.ice import relays
 from tests.turn.world import World, allocation
-from xp2p_trio import stun, turn
+from xp2p_trio import ice, stun, turn
 from xp2p_trio.errors import InvalidArgument
 
 LOOPBACK = [
@@ -71,3 +74,42 @@ def test_what_is_no_ip_address_is_refused(host: str) -> None:
     world.allocate()
     with pytest.raises(InvalidArgument):
         world.client.create_permissions([host], world.now)
+
+
+# Through an agent.
+
+
+@pytest.mark.parametrize("host", [*LOOPBACK, *UNSPECIFIED, *MULTICAST, *BROADCAST, *LINK_LOCAL])
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_an_agent_lets_no_server_send_there(host: str, *, ipv6: bool) -> None:
+    server = relays.server(ipv6=ipv6)
+    world = relays.World(server, relay_only=("alice",), bob=(), ipv6=True, allow_loopback=False, allow_link_local=False)
+    world.ignored_candidates = lambda candidate: True
+    world.start()
+    world.run(1.0)
+    assert len(world.alice.local_candidates) == 1
+    spelled = str(ipaddress.ip_address(host))
+    world.alice.add_remote_candidate(ice.Candidate("1", 1, "udp", 1, spelled, 80, ice.CandidateType.HOST), world.now)
+    world.run(5.0)
+    assert world.requests().keys() == {"ALLOCATE"}
+    assert world.alice.statistics.candidates_refused == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.1.1"])
+def test_what_an_agent_may_check_itself_a_server_may_not_unless_that_is_allowed(host: str) -> None:
+    """Both are judged by the same switches."""
+    for is_allowed in (False, True):
+        world = relays.World(
+            relays.server(),
+            relay_only=("alice",),
+            bob=(),
+            allow_loopback=is_allowed,
+            allow_link_local=is_allowed,
+            choices={"turn": {"allows_loopback": True}},
+        )
+        world.ignored_candidates = lambda candidate: True
+        world.start()
+        world.run(1.0)
+        world.alice.add_remote_candidate(ice.Candidate("1", 1, "udp", 1, host, 80, ice.CandidateType.HOST), world.now)
+        world.run(1.0)
+        assert world.requests()["CREATE_PERMISSION"] == is_allowed

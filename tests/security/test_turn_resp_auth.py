@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
+from tests.ice import relays
 from tests.turn.world import CLIENT, CREDENTIALS, OTHER_SERVER, PEER, SERVER, World, allocation
 from xp2p_trio import stun, turn
 from xp2p_trio.errors import Reason
@@ -206,3 +207,33 @@ def test_what_a_challenge_is_answered_with(
     assert (None if chosen is None else chosen.algorithm) == number
     offered = [one for one in attributes if isinstance(one, stun.PasswordAlgorithms)]
     assert [one for one in request.attributes if isinstance(one, stun.PasswordAlgorithms)] == offered
+
+
+# Through an agent.
+
+
+@pytest.mark.parametrize("key", [None, b"wrong"])
+@pytest.mark.parametrize("remote", [("198.51.100.2", 3478), ("203.0.113.66", 3478)])
+def test_an_agent_takes_no_relayed_address_from_a_forger(key: bytes | None, remote: tuple[str, int]) -> None:
+    world = relays.World(relays.server(), relay_only=("alice",), bob=())
+    world.start()
+    while not any(each.datagram[:2] == b"\x00\x03" and len(each.datagram) > 100 for each in world.sent_to(TURN)):
+        world.run(0.001)
+    request = stun.decode_message(world.sent_to(TURN)[-1].datagram)
+    attributes = (
+        stun.XorRelayedAddress(("203.0.113.66", 66)),
+        stun.XorMappedAddress(("192.0.2.1", 49152)),
+        stun.Lifetime(600),
+    )
+    message = stun.Message(stun.MessageClass.SUCCESS_RESPONSE, stun.Method.ALLOCATE, request.transaction_id, attributes)
+    datagram = stun.encode_message(message, key=key, fingerprint=True)
+    before = world.alice.statistics.datagrams_dropped
+    world.alice.receive(Burst(("192.0.2.1", 49152), remote, [datagram]), world.now)
+    assert world.alice.statistics.datagrams_dropped + world.alice.statistics.stun_unmatched == before + 1
+    assert world.alice.local_candidates == ()
+    world.run(1.0)
+    assert [candidate.host for candidate in world.alice.local_candidates] == ["198.51.100.2"]
+    assert world.echoes()
+
+
+TURN = ("198.51.100.2", 3478)

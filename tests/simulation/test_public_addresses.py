@@ -85,7 +85,7 @@ def test_a_hidden_machine_tells_its_public_address_alone() -> None:
     agents = agents_on(cloud("bob", "port-restricted"), "bob", mdns="hide")
     assert agents.connects()
     said = told(agents, "bob")
-    assert said[1] == ("srflx", (PUBLIC, 49152), ("0.0.0.0", 0))
+    assert said[1] == ("srflx", (PUBLIC, 49152), ("0.0.0.0", 9))
     assert said[0][1][0].endswith(".local")
     assert INSIDE not in str(said)
 

@@ -407,7 +407,7 @@ def test_a_redirect_is_followed_with_the_same_credentials() -> None:
     world = World(alternate_server=OTHER_SERVER)
     world.client.start(0.0)
     world.run(1.0)
-    assert world.of(turn.Redirected) == [turn.Redirected(OTHER_SERVER)]
+    assert world.of(turn.Redirected) == [turn.Redirected(OTHER_SERVER, "xp2p.test")]
     (event,) = world.of(turn.Allocated)
     assert event.relayed_address[0] == OTHER_SERVER[0]
     assert world.client.server == OTHER_SERVER
@@ -425,7 +425,7 @@ def test_on_a_stream_a_redirect_is_the_drivers() -> None:
     world = World(allocation(transport=turn.Transport.TCP), alternate_server=OTHER_SERVER)
     world.client.start(0.0)
     world.run(1.0)
-    assert world.events == [turn.Redirected(OTHER_SERVER), Closed()]
+    assert world.events == [turn.Redirected(OTHER_SERVER, "xp2p.test"), Closed()]
 
 
 @pytest.mark.parametrize("loss", [0.1, 0.3])

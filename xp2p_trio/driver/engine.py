@@ -35,6 +35,9 @@ BLOCKED_PATIENCE: Final = 0.5
 ANSWER_TURNS: Final = 2
 """Turns of the scheduler that an acknowledgement waits for the program's answer: one to wake it, one to let it send."""
 
+LAST_WAITS: Final = (1.0, 1.0)
+"""Seconds that a core which ends may wait: for its last words to be pulled, and for allocations to be deleted."""
+
 logger = logging.getLogger("xp2p_trio.driver")
 
 _UDP: Final = Transport.UDP  # an attribute of an enumeration costs as much as a dictionary's look-up
@@ -180,6 +183,17 @@ class Engine:
         self._hand_on()
         if self._core.next_timeout() < self._pump_deadline:
             self._woken.set()
+
+    def abandon(self) -> None:
+        """Send what the core, which was told to end, has to say, and wait for nothing that it would wait for."""
+        self.flush()
+        now = trio.current_time()
+        for number in range(1, 1 + len(LAST_WAITS)):
+            if self._is_over:
+                return
+            self._core.handle_timeout(now + sum(LAST_WAITS[:number]))
+            self._hand_on()
+        self.stop()
 
     def stop(self) -> None:
         """Close the sockets; nothing is sent or received any more."""

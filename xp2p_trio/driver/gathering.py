@@ -5,29 +5,36 @@ from __future__ import annotations
 import errno
 import logging
 import secrets
-from collections.abc import Callable
-from typing import Protocol, TypeVar, final
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar, final
 
 import trio
 
-from xp2p_trio import ice, turn
+from xp2p_trio import ice
 from xp2p_trio.driver.engine import Engine
 from xp2p_trio.driver.engine_streams import StreamCore
 from xp2p_trio.driver.interfaces import host_addresses
 from xp2p_trio.driver.mdns import MdnsService, NameTaker
 from xp2p_trio.driver.nursery import Background
-from xp2p_trio.peer import Configuration, IceServer
-from xp2p_trio.sansio import Address, Transport, canonical_address, is_ipv6
+from xp2p_trio.driver.servers import Servers, ServerTaker
+from xp2p_trio.peer import Configuration
+from xp2p_trio.sansio import Address, Transport
 
 # Windows reserves ranges of ports, and says EACCES of them.
 _PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+
+MAX_CHANGES: Final = 4
+"""Changes of the interfaces that are followed within `CHANGES_WINDOW` seconds: one that flaps restarts little."""
+
+CHANGES_WINDOW: Final = 5.0
 
 BoundT = TypeVar("BoundT")
 
 logger = logging.getLogger("xp2p_trio.driver")
 
 
-class Asker(StreamCore, NameTaker, Protocol):
+class Asker(StreamCore, NameTaker, ServerTaker, Protocol):
     """Who is answered: `peer.Connection`, `ice.Agent`. The words are those of the latter."""
 
     def add_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
@@ -35,21 +42,6 @@ class Asker(StreamCore, NameTaker, Protocol):
 
     def remove_local_address(self, address: Address, now: float, transport: Transport = Transport.UDP) -> None:
         """It is gone."""
-
-    def add_stun_server(self, address: Address, now: float, name: str = "") -> None:
-        """A server has this address."""
-
-    def add_turn_server(self, server: ice.TurnServer, now: float) -> None:
-        """A server has this address and these credentials."""
-
-    def refresh_turn_credentials(self, name: str, credentials: turn.Credentials, now: float) -> None:
-        """It has others now."""
-
-    def server_failed(self, name: str, detail: str, now: float) -> None:
-        """It is of no use."""
-
-    def end_of_local_addresses(self, now: float) -> None:
-        """Every server is known."""
 
 
 @final
@@ -70,8 +62,7 @@ class Supply:
         self._bound: dict[str, list[tuple[Address, Transport]]] = {}
         self._prefixes: dict[str, int | None] = {}
         self._virtual: set[str] = set()
-        self._servers = {server.url: server for server in configuration.ice_servers}
-        self._credentials: dict[str, turn.Credentials] = {}  # that the program has given, by URL
+        self._servers = Servers(core, engine, configuration, self._start_soon)
         self._mdns = MdnsService(
             core,
             engine.flush,
@@ -79,9 +70,7 @@ class Supply:
             lambda: {host: self._prefixes.get(host) for host in self._bound},
             enable_ipv6=configuration.enable_ipv6,
         )
-        self._renewing: set[str] = set()
         self._is_asked = False
-        self._is_providing = self._are_servers_wanted = False
 
     def check(self) -> None:
         """See that the address that was chosen can be bound, so that a wrong one is told before anything has begun.
@@ -109,13 +98,7 @@ class Supply:
             case ice.AddressesRequested():
                 self._is_asked = True
                 self.bind_addresses()
-                if not self._servers:  # so that a description has every candidate at once
-                    self._core.end_of_local_addresses(trio.current_time())
-                else:
-                    self._are_servers_wanted = True
-                    if not self._is_providing:
-                        self._is_providing = True
-                        self._start_soon(self._provide_servers)
+                self._servers.provide()
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
                 host = local_host or self._configuration.bind_address
                 self._engine.connect_stream(number, host, remote, transport, server_name)
@@ -124,7 +107,7 @@ class Supply:
             case ice.StreamReleased(local, remote, transport):
                 self._engine.close_stream(local, remote, transport)
             case ice.TurnCredentialsRequested(name):
-                self._renew(name)
+                self._servers.renew(name)
             case ice.NameRequested(name) if self._configuration.mdns == "off":
                 self._core.name_resolved(name, (), trio.current_time())
             case ice.NameRequested(name):
@@ -137,8 +120,12 @@ class Supply:
     @trio.lowlevel.enable_ki_protection
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
         """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
+        recent: deque[float] = deque(maxlen=MAX_CHANGES)
         while True:
             await self._engine.network.wait_interfaces_changed()
+            if len(recent) == MAX_CHANGES:
+                await trio.sleep_until(recent[0] + CHANGES_WINDOW)
+            recent.append(trio.current_time())
             if self._engine.is_over:
                 return
             if not self._is_asked:
@@ -172,6 +159,7 @@ class Supply:
         configuration = self._configuration
         found = self._engine.network.interfaces()
         self._prefixes = {each.address: each.prefix_length for each in found}
+        self._virtual &= self._bound.keys()
         self._virtual |= {each.address for each in found if each.is_virtual}
         if configuration.bind_address is not None:
             return [configuration.bind_address]
@@ -199,128 +187,9 @@ class Supply:
             self._bound[host].append((address, Transport.TCP))
             self._core.add_local_address(address, now, Transport.TCP)
 
-    @trio.lowlevel.enable_ki_protection
-    async def _provide_servers(self) -> None:
-        """Resolve the servers' names, all at once, and say when nothing more will come.
-
-        If ICE is restarted meanwhile, they are resolved anew behind that: the machine may be in another network.
-        """
-        patience = self._configuration.ice.gathering_timeout
-        while self._are_servers_wanted:
-            self._are_servers_wanted = False
-            unresolved = dict(self._servers)
-            with trio.move_on_after(patience):
-                async with trio.open_nursery() as nursery:
-                    for server in self._servers.values():
-                        nursery.start_soon(self._provide_server, server, unresolved)
-            for url in unresolved:
-                detail = f"has no address or credentials after {patience:g} s"
-                self._core.server_failed(url, detail, trio.current_time())
-        self._is_providing = False
-        self._core.end_of_local_addresses(trio.current_time())
-        self._engine.flush()
-
-    @trio.lowlevel.enable_ki_protection
-    async def _provide_server(self, server: IceServer, unresolved: dict[str, IceServer]) -> None:
-        try:
-            addresses = await self._resolve(server)
-            credentials = server.credentials or self._credentials.get(server.url)
-            if credentials is None and server.is_turn:
-                credentials = await self._ask_program(server)
-        except _Useless as error:
-            self._core.server_failed(server.url, str(error), trio.current_time())
-        else:
-            now = trio.current_time()
-            for address in addresses:
-                if credentials is None:
-                    self._core.add_stun_server(address, now, server.url)
-                else:
-                    self._core.add_turn_server(
-                        ice.TurnServer(
-                            address,
-                            credentials,
-                            server.transport,
-                            name=server.url,
-                            host=server.host,
-                            is_renewable=server.renew is not None,
-                        ),
-                        now,
-                    )
-        unresolved.pop(server.url, None)
-        self._engine.flush()
-
-    async def _resolve(self, server: IceServer) -> list[Address]:
-        """The addresses to ask a server at: of TURN one of each family.
-
-        Raises:
-            _Useless: there are none.
-        """
-        try:
-            found = await self._engine.network.resolve(server.host, server.port)
-        except OSError as error:
-            raise _Useless(str(error)) from error
-        except Exception as error:  # a resolver that the program has put in the way may raise anything
-            logger.warning("%s was not resolved", server.host, exc_info=error)
-            raise _Useless(f"its name was not resolved: {error!r}") from error
-        addresses = [address for address in map(canonical_address, found) if address is not None]
-        usable: list[Address] = []
-        for wanted in (False, True) if self._configuration.enable_ipv6 else (False,):
-            family = [address for address in addresses if is_ipv6(address[0]) is wanted]
-            usable += family[:1] if server.is_turn else family
-        if not usable:
-            raise _Useless("has no address of a family that is used here")
-        return usable
-
-    async def _ask_program(self, server: IceServer) -> turn.Credentials:
-        """What the program's function gives, which may take as long as gathering.
-
-        Raises:
-            _Useless: nothing that could be used.
-        """
-        assert server.renew is not None  # the configuration has refused a server with neither
-        patience = self._configuration.ice.gathering_timeout
-        found: object = None
-        errors: tuple[Exception, ...] = ()
-        try:
-            with trio.fail_after(patience):
-                found = await server.renew()
-        except* Exception as group:  # noqa: BLE001 - it may raise anything, also beside our cancellation
-            errors = group.exceptions
-        if isinstance(found, turn.Credentials):
-            self._credentials[server.url] = found
-            return found
-        problem = f"renew has given {type(found).__name__}, and no turn.Credentials"
-        if errors:
-            is_late = isinstance(errors[0], trio.TooSlowError)
-            problem = f"renew has taken longer than {patience:g} s" if is_late else f"renew has raised {errors[0]!r}"
-        logger.warning("no credentials for %s: %s", server.url, problem, exc_info=errors[0] if errors else None)
-        raise _Useless(f"its credentials could not be had: {problem}")
-
-    def _renew(self, url: str) -> None:
-        server = self._servers.get(url)
-        if server is not None and server.renew is not None and url not in self._renewing:
-            self._renewing.add(url)
-            self._credentials.pop(url, None)
-            self._start_soon(self._renew_credentials, server)
-
-    @trio.lowlevel.enable_ki_protection
-    async def _renew_credentials(self, server: IceServer) -> None:
-        try:
-            credentials = await self._ask_program(server)
-        except _Useless as error:
-            self._core.server_failed(server.url, str(error), trio.current_time())
-        else:
-            self._core.refresh_turn_credentials(server.url, credentials, trio.current_time())
-        self._renewing.discard(server.url)
-        self._engine.flush()
-
-    def _start_soon(self, function: Callable[..., object], *args: object) -> None:
+    def _start_soon(self, function: Callable[..., Awaitable[object]], *args: object) -> None:
         assert self._background is not None
-        self._background.start_soon(function, *args)  # type: ignore[arg-type]
-
-
-class _Useless(Exception):
-    """A server cannot be asked; the text says why."""
+        self._background.start_soon(function, *args)
 
 
 def bind_in_range(bind: Callable[[Address], BoundT], host: str, port_range: tuple[int, int] | None) -> BoundT:

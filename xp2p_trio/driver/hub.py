@@ -183,8 +183,7 @@ class Hub:
     def abort(self) -> None:
         """End at once."""
         self.core.abort(trio.current_time())
-        self.flush()
-        self.engine.stop()
+        self.engine.abandon()
 
     def fail(self, failure: Failure) -> None:
         """End at once, for a reason outside of the core."""

@@ -100,7 +100,8 @@ class IceAgent:
         self._is_restarting = False
         self._received: Feed[bytes] = Feed(MAX_UNREAD)
         self._failure: Failure | None = None
-        self._is_over = False
+        self._is_closing = False
+        self._has_ended = trio.Event()
         self.state: StateValue[ice.State] = StateValue(core.state)
         self.events: Feed[ice.Event] = Feed(EVENT_CAPACITY)
         self.local_candidates: Feed[str] = Feed(configuration.ice.max_local_candidates)
@@ -261,7 +262,7 @@ class IceAgent:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._raise_if_over()
-        if self._core.selected_pair is None:
+        if self._core.selected_pair is None and self.state.value is self._core.state:
             raise InvalidState(f"the agent is {self.state.value.name}; await wait_connected() before you send")
         # The core refuses only what a socket that blocks for long has piled up; UDP may lose it.
         with contextlib.suppress(InvalidState):
@@ -282,20 +283,34 @@ class IceAgent:
             self._raise_if_over()
             raise
 
+    @trio.lowlevel.enable_ki_protection
     async def aclose(self) -> None:
-        """End the agent and close its sockets. ICE has no goodbye: the peer finds out by consent. Again is harmless."""
-        self.abort()
-        await trio.lowlevel.checkpoint()
+        """End the agent and close its sockets, in a second at most: allocations on TURN servers are deleted.
+
+        ICE has no goodbye: the peer finds out by consent. Again is harmless.
+        """
+        self._close()
+        self._engine.flush()
+        try:
+            await self._has_ended.wait()
+        except BaseException:
+            self.abort()
+            raise
+        self._supply.close()
 
     @trio.lowlevel.enable_ki_protection
     def abort(self) -> None:
-        """`aclose` for those who cannot wait."""
-        self._core.close(trio.current_time())
-        self._engine.flush()
+        """`aclose` for those who cannot wait: each server is told once."""
+        self._close()
+        self._engine.abandon()
         self._supply.close()
-        self._engine.stop()
 
     # --- inside
+
+    def _close(self) -> None:
+        self._is_closing = True
+        self._core.close(trio.current_time())
+        self._received.end()
 
     def _describe(self) -> str:
         self._check_alive()
@@ -312,13 +327,13 @@ class IceAgent:
         return encode_ice_description(description, session_id=self._session_id)
 
     def _check_alive(self) -> None:
-        if self._is_over:
-            raise InvalidState(f"the agent is {self.state.value.name}; open a new one")
+        if self._is_closing or self._has_ended.is_set():
+            raise InvalidState(f"the agent is {self._core.state.name}; open a new one")
 
     def _raise_if_over(self) -> None:
         if self._failure is not None:
             raise connection_failed(self._failure)
-        if self._is_over:
+        if self._is_closing:
             raise trio.ClosedResourceError("you closed this agent")
 
     def _publish(self) -> bool:
@@ -329,9 +344,9 @@ class IceAgent:
             for event in events:
                 self._dispatch(event)
                 self.events.put(event)
-        if self._is_over:
+        if self._has_ended.is_set():
             self.events.end()
-        return self._is_over
+        return self._has_ended.is_set()
 
     def _dispatch(self, event: ice.Event) -> None:
         match event:
@@ -340,12 +355,14 @@ class IceAgent:
             case ice.GatheringCompleted():
                 self._end_gathering()
             case ice.StateChanged(state):
-                self.state.publish(state)
+                if state < ice.State.FAILED:  # else the last word is awaited, which knows why
+                    self.state.publish(state)
             case Closed() | Failed():
                 self._failure = event.failure if isinstance(event, Failed) else None
-                self._is_over = True
+                self._has_ended.set()
                 self._received.end()
                 self._end_gathering()
+                self.state.publish(self._core.state)
             case _:
                 self._supply.answer(event)
 

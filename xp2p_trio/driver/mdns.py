@@ -34,7 +34,8 @@ class MdnsService:
     """An `mdns.Endpoint`, its sockets, and who wants to know.
 
     Every word returns at once, and may be said while news of the asking core are handed out. All work is done by the
-    tasks of an engine of its own.
+    tasks of an engine of its own. Sockets are open while there is a name to ask for or to answer for, and no longer:
+    they hear whatever anybody on the link says.
 
     Args:
         core: is told of the names.
@@ -98,7 +99,7 @@ class MdnsService:
 
     def hosts_changed(self) -> None:
         """The local addresses are others now."""
-        if self._is_running and not self._endpoint.is_closed:
+        if self._is_running and not self._endpoint.is_closed and self._has_work():
             self._follow_hosts()
             self._engine.wake()
 
@@ -119,16 +120,18 @@ class MdnsService:
             assert self._background is not None
             self._is_running = True
             self._engine.start(self._background)
+        if not self._has_work() and not self._endpoint.is_closed:
             self._follow_hosts()
+
+    def _has_work(self) -> bool:
+        return bool(self._published or self._endpoint.statistics.names_asked)
 
     def _follow_hosts(self) -> None:
         """Listen on every address, and no more on those that are gone."""
         hosts = {host: prefix for host, prefix in self._hosts().items() if self._enable_ipv6 or not is_ipv6(host)}
-        now, errors = trio.current_time(), []
         for host in [host for host in self._sockets if host not in hosts]:
-            if (gone := self._sockets.pop(host)) is not None:
-                self._engine.close_socket(gone.address, Transport.UDP)
-                self._endpoint.remove_local_address(gone.address, now)
+            self._forget(host)
+        now, errors = trio.current_time(), []
         for host, prefix_length in hosts.items():
             if host in self._sockets:
                 continue
@@ -143,6 +146,11 @@ class MdnsService:
                 self._endpoint.add_local_address(opened.address, now, prefix_length=prefix_length)
         if errors and not any(self._sockets.values()):
             logger.warning("names of the local link cannot be resolved: %s", "; ".join(errors))
+
+    def _forget(self, host: str) -> None:
+        if (gone := self._sockets.pop(host)) is not None:
+            self._engine.close_socket(gone.address, Transport.UDP)
+            self._endpoint.remove_local_address(gone.address, trio.current_time())
 
     def _bind(self, host: str) -> DatagramSocket:
         """A socket that hears everybody; where somebody keeps the port to himself, one that hears answers to itself."""
@@ -169,5 +177,8 @@ class MdnsService:
                 case _:
                     pass
         if has_news:
+            if not self._has_work():  # where there was no multicast none is looked for again
+                for host in [host for host, opened in self._sockets.items() if opened is not None]:
+                    self._forget(host)
             self._flush()
         return self._endpoint.is_closed

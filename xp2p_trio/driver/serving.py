@@ -239,7 +239,7 @@ async def serve_peers(
         handler: what is done with each connection.
         port: the port; 0 lets the system choose one.
         config: of every connection. Its certificate is that of the server, which gets a new one without; its
-            `port_range` does not matter.
+            `port_range` does not matter, and `mdns="resolve"` is "off": where a peer is, its checks tell.
         host: the one local IP address to use; every usable one by default.
         on_unknown: asked about each peer that comes without signaling, for what must be known of it, or None to ignore
             it; `accept_direct` takes those of `open_direct_connection`. Anybody can send what it is asked about.
@@ -257,6 +257,8 @@ async def serve_peers(
         raise InvalidArgument("a server draws ICE credentials for each connection; configure none")
     if configuration.certificate is None:
         configuration = attrs.evolve(configuration, certificate=dtls.Certificate.generate())
+    if configuration.mdns == "resolve":
+        configuration = attrs.evolve(configuration, mdns="off")
     host = configuration.bind_address if host is None else host
     async with (
         open_udp_mux(

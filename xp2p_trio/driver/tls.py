@@ -38,6 +38,8 @@ class Tls:
     def __init__(self, context: ssl.SSLContext | None, server_name: str) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         trust = _system_trust() if context is None else context
+        # A name from the root on is the same name; certificates and SNI are without the dot (RFC 6066 section 3).
+        server_name = server_name.removesuffix(".")
         self._object = trust.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
 
     def handshake(self, records: bytes) -> bool:

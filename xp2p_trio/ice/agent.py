@@ -240,13 +240,23 @@ class Agent:
         """Use these for the server of this name: the answer to `TurnCredentialsRequested`, or ahead of it."""
         session = self._advance(now)
         if not session.is_over:
+            self._generations.gathering.servers.replace_credentials(name, credentials)
             self._shared.relays.refresh_credentials(name, credentials, session.now)
+            self._digest(session.now)
 
     def server_failed(self, name: str, detail: str, now: float) -> None:
-        """A server cannot even be asked, as when its name does not resolve; `ServerFailed` says so."""
+        """A server cannot even be asked, as when its name does not resolve; `ServerFailed` says so.
+
+        Also the answer to `TurnCredentialsRequested` where there are none.
+        """
         session = self._advance(now)
-        if not session.is_over:
-            self._generations.gathering.fail_server(ServerFailed(name, 0, "", detail))
+        if session.is_over:
+            return
+        if not self._shared.relays.abandon_renewal(name, detail, session.now):
+            known = self._generations.gathering.servers.failures.get(name)  # what it said itself still counts
+            code, realm = (0, "") if known is None else (known.code, known.realm)
+            self._generations.gathering.fail_server(ServerFailed(name, code, realm, detail))
+        self._digest(session.now)
 
     def end_of_local_addresses(self, now: float) -> None:
         """No more servers will come; `GatheringCompleted` follows when the queries have ended.
@@ -472,9 +482,10 @@ class Agent:
         if batch.transport is _UDP and path in generations.carrier.valid_paths:
             had_stun = self._reception.take(path, batch.datagrams, now)
         else:
-            had_stun = True  # or something of a TURN server
+            had_stun = False
             for other, datagrams in self._wiring.incoming(batch, now):
-                self._reception.take(other, datagrams, now)
+                had_stun |= self._reception.take(other, datagrams, now)
+            had_stun |= self._shared.relays.is_stirred
         if had_stun:
             self._digest(now)
 
@@ -511,9 +522,10 @@ class Agent:
                 bursts += generations.gathering.transmit(now, limit - len(bursts))
             if self._outgoing and len(bursts) < limit:
                 self._transmit_data(bursts, now, limit - len(bursts))
-        if len(relays):
-            self._timeout = None
+        if relays.is_sending:
             bursts += relays.transmit(now, limit - sum(len(burst.datagrams) for burst in bursts))
+        if relays.is_stirred:
+            relays.is_stirred = False
             self._digest(now)
         return bursts
 
@@ -556,9 +568,10 @@ class Agent:
             datagrams, self._outgoing = self._outgoing, []
         else:
             datagrams, self._outgoing = self._outgoing[:limit], self._outgoing[limit:]
-        counters.datagrams_sent += len(datagrams)
-        counters.bytes_sent += sum(map(len, datagrams))
-        self._wiring.outgoing(bursts, selected.path, datagrams, now)
+        sent = self._wiring.outgoing(bursts, selected.path, datagrams, now)
+        counters.datagrams_sent += len(sent)
+        counters.bytes_sent += sum(map(len, sent))
+        counters.datagrams_unsent += len(datagrams) - len(sent)
 
     def _digest(self, now: float) -> None:
         """Draw the conclusions of what has just happened."""

@@ -70,9 +70,21 @@ def start_check(session: Session, now: float) -> None:
 def fail_host(session: Session, base: Address | None, host: str, why: str) -> None:
     """Nothing gets from this base to this host."""
     for pair in list(session.check_list.pairs.values()):
-        if pair.path[0] == base and pair.path[1][0] == host and pair is not session.selected:
-            drop_checks(session, pair)
-            fail_pair(session, pair, why, session.now)
+        if pair.path[0] == base and pair.path[1][0] == host:
+            cut_off(session, pair, why)
+
+
+def cut_off(session: Session, pair: Pair, why: str) -> None:
+    """Nothing goes over this pair any more. A selected one stays until another takes its place, or consent ends."""
+    drop_checks(session, pair)
+    if session.selected is pair:
+        session.valid_paths.discard(pair.path)
+        session.drop_selected(why)
+        pair.nomination = 0
+        repeat_checks(session)
+        choose(session, session.now)
+    elif pair.state is not PairState.FAILED:  # for another reason, before
+        fail_pair(session, pair, why, session.now)
 
 
 def drop_checks(session: Session, pair: Pair) -> None:
@@ -136,7 +148,8 @@ def take_requests(session: Session, now: float, limit: int) -> list[tuple[Path, 
         if not transaction.is_due or transaction.transaction_id not in session.checks:
             continue
         check.pair.requests_sent += 1
-        check.pair.is_overdue = transaction.requests_sent > 0
+        if not check.is_consent:  # which is sent once
+            check.pair.is_overdue = transaction.requests_sent > 0
         session.counters.requests_sent += 1
         if check.is_consent and check.pair is session.selected:
             session.consent.note_request(now)

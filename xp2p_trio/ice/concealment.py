@@ -8,10 +8,16 @@ import attrs
 
 from xp2p_trio.ice.events import Event, NamePublished
 from xp2p_trio.mdns import random_name
-from xp2p_trio.sansio import RandomBytes, is_ipv6
+from xp2p_trio.sansio import Address, RandomBytes, is_ipv6
 from xp2p_trio.sdp import Candidate, CandidateType
 
 _UNSPECIFIED: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to it
+_DISCARD_PORT: Final = 9
+
+
+def withheld_address(host: str) -> Address:
+    """The related address of a candidate at this host when the true one is nobody's business (RFC 8839 section 5.1)."""
+    return _UNSPECIFIED[is_ipv6(host)], _DISCARD_PORT
 
 
 @final
@@ -31,8 +37,7 @@ class Concealment:
         if not self._hides:
             return candidate
         if candidate.related_address is not None:
-            unspecified = _UNSPECIFIED[is_ipv6(candidate.host)]
-            candidate = attrs.evolve(candidate, related_address=(unspecified, 0))
+            candidate = attrs.evolve(candidate, related_address=withheld_address(candidate.host))
         # A check over TCP finds a peer-reflexive one on the host itself.
         if candidate.type is CandidateType.HOST or candidate.host in self._names:
             candidate = attrs.evolve(candidate, host=self._name(candidate.host))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from xp2p_trio.ice.facts import NetworkFacts, Outcome, ServerFacts, Sighting
 from xp2p_trio.ice.gathering import Gathering
-from xp2p_trio.ice.pair import Pair
 from xp2p_trio.ice.relay import server_name
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.verdict import advise, explain_silence
@@ -55,7 +53,7 @@ def _tried(session: Session) -> str:
     tried = [pair for pair in pairs if pair.requests_sent or pair.failure]
     if not tried:
         return "no path worked: there was no pair of candidates to try"
-    outcomes = Counter(re.split(" after |: ", pair.failure)[0] or "had no answer" for pair in tried)
+    outcomes = Counter(pair.failure.partition(" after ")[0] or "had no answer" for pair in tried)
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     return f"no path worked: {len(tried)} {'pair' if len(tried) == 1 else 'pairs'} tried, {said}"
 
@@ -149,10 +147,20 @@ def _server_facts(session: Session, gathering: Gathering) -> Iterator[ServerFact
             )
 
 
-def explain_consent(selected: Pair | None) -> str:
-    """Whose silence has lasted too long."""
-    host, port = ("the peer", 0) if selected is None else selected.remote.address
-    return (
-        f"{host} port {port} has not answered consent checks for 30 s; the peer is gone, or a network has changed. "
-        "Start a new session"
-    )
+def explain_consent(session: Session) -> str:
+    """Whose silence has lasted too long, and what lay between."""
+    selected = session.selected
+    if selected is None:
+        return "the peer has not answered consent checks for 30 s. Start a new session"
+    host, port = selected.remote.address
+    relay = session.shared.relays.at(selected.local.base)
+    way = "" if relay is None else f", by way of {server_name(relay.server)},"
+    if relay is not None and relay.waits_for_credentials:
+        cause = "it takes the credentials no longer, and there are no others"
+    elif selected.failure:
+        cause = f"{'that way is gone' if relay is None else 'nothing gets through'}: {selected.failure}"
+    elif relay is not None:
+        cause = "the peer or the server is gone, or a network has changed"
+    else:
+        cause = "the peer is gone, or a network has changed"
+    return f"{host} port {port}{way} has not answered consent checks for 30 s; {cause}. Start a new session"

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, TypeAlias, final
 
+import attrs
+
 from xp2p_trio.errors import Reason
 from xp2p_trio.ice.configuration import MIN_PACING
 from xp2p_trio.ice.events import GatheringCompleted, ServerFailed
@@ -16,6 +18,9 @@ from xp2p_trio.ice.relay import Relay, RelayEnded, RelayReady, TurnServer, serve
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import State
 from xp2p_trio.sansio import Address, Burst, Failed, Scope, Transport, canonical_host, host_scopes, is_ipv6
+from xp2p_trio.stun import Client, MappedAddressFound
+from xp2p_trio.turn import Credentials
+
 from xp2p_trio.stun import (
     TRANSACTION_ID_SIZE,
     Client,
@@ -33,6 +38,7 @@ KEEPALIVE_INTERVAL: Final = 15.0
 """Seconds: Tr (RFC 8445 section 11)."""
 
 _Start: TypeAlias = Callable[[float], None]
+_Key: TypeAlias = tuple[str, Address, Transport]
 
 
 @final
@@ -49,6 +55,14 @@ class Servers:
         self.stun: dict[Address, str] = {}
         self.turn: list[TurnServer] = []
         self.failures: dict[str, ServerFailed] = {}
+
+    def replace_credentials(self, name: str, credentials: Credentials) -> None:
+        """Ask the server of this name with these from now on."""
+        self.failures.pop(name, None)
+        self.turn = [
+            attrs.evolve(server, credentials=credentials) if server_name(server) == name else server
+            for server in self.turn
+        ]
 
 
 @final
@@ -69,6 +83,8 @@ class Gathering:
         self._clients: dict[Path, Client] = {}
         self._relays: list[Relay] = []
         self._waiting: deque[_Start] = deque()
+        self._lost: set[tuple[_Key, Address | None]] = set()
+
         self._kept: dict[Path, float] = {}  # when a NAT is to be reminded
         self._deadline = -math.inf
         self._next_query_at = -math.inf
@@ -87,6 +103,7 @@ class Gathering:
         for relay in relays.ready:
             add_relayed_candidate(self._session, relay)
             self._keep(relay)
+        relays.confirm(self._session.now)
         for relay in relays.pending:
             self._wait_for_relay(relay)
         for base in self._sockets:
@@ -115,12 +132,17 @@ class Gathering:
 
     def add_turn_server(self, server: TurnServer) -> None:
         """Allocate on a new server."""
-        if server in self.servers.turn or len(self.servers.turn) >= MAX_SERVERS:
+        known = [one for one in self.servers.turn if _key(one) == _key(server)]
+        if known == [server]:
             return
-        self.servers.turn.append(server)
-        for base in self._sockets:
-            self._allocate(base, server)
-        self._allocate_by_stream(server)
+        if known:
+            self.servers.replace_credentials(server_name(server), server.credentials)
+            self._session.shared.relays.refresh_credentials(server_name(server), server.credentials, self._session.now)
+        elif len(self.servers.turn) < MAX_SERVERS:
+            self.servers.turn.append(server)
+            for base in self._sockets:
+                self._allocate(base, server)
+            self._allocate_by_stream(server)
 
     def fail_server(self, failure: ServerFailed) -> None:
         """Note what became of a server."""
@@ -155,14 +177,18 @@ class Gathering:
 
     def relay_ended(self, news: RelayEnded) -> None:
         """An allocation is gone, or will not be there."""
-        relay, server = news.relay, news.relay.server
+        relay, name = news.relay, server_name(news.relay.server)
         self._forget(relay)
         if relay.base is not None:
-            self._kept.pop((relay.base, server.address, server.transport), None)
+            self._kept.pop((relay.base, relay.server.address, relay.server.transport), None)
+        if not news.detail:
+            return
+        if relay.address is not None:
+            self._allocate_once_more(relay)
+        # One of several tells nothing as long as another does what it is to do, or may yet.
         others = [*self._relays, *self._session.shared.relays.ready]
-        is_tried_elsewhere = relay.address is None and any(other.server.name == server.name for other in others)
-        if news.detail and not is_tried_elsewhere:
-            self.fail_server(ServerFailed(server_name(server), news.code, news.realm, news.detail))
+        if all(server_name(other.server) != name for other in others):
+            self.fail_server(ServerFailed(name, news.code, news.realm, news.detail))
 
     def handle_timeout(self, now: float) -> None:
         """Repeat queries, and end those that have taken too long."""
@@ -257,6 +283,14 @@ class Gathering:
         self._waiting.append(start)
         self._deadline = self._session.now + self._session.configuration.gathering_timeout
 
+    def _allocate_once_more(self, relay: Relay) -> None:
+        """The server has lost an allocation, or is back after a pause. Once, so that it does not keep us busy."""
+        base = None if relay.server.transport.is_stream else relay.base
+        lost = (_key(relay.server), base)
+        if lost not in self._lost and (base is None or base in self._sockets):
+            self._lost.add(lost)
+            self._add_relay(relay.server, base, relay.local_preference)
+
     # Until a path is nominated a NAT has to be reminded of the mappings that our candidates are (section 5.1.1.4). The
     # answers tell nothing new.
 
@@ -313,6 +347,11 @@ class Gathering:
         """One socket had no answer, which tells nothing as long as another may have one."""
         if server not in self.answered and all(client.server != server for client in self._clients.values()):
             self.fail_server(ServerFailed(self.servers.stun[server], 0, "", why))
+
+
+def _key(server: TurnServer) -> _Key:
+    """What makes it the same server, whatever its credentials are."""
+    return server.name, server.address, server.transport
 
 
 def _may_reach(base: Address, server: Address) -> bool:

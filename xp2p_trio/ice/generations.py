@@ -8,12 +8,20 @@ from typing import Final, final
 from xp2p_trio.errors import Reason
 from xp2p_trio.ice.checks import fail_host, repeat_checks
 from xp2p_trio.ice.diagnosis import explain_consent, explain_no_path
-from xp2p_trio.ice.events import PairSelected, PathLost, PathRecovered, StateChanged
+from xp2p_trio.ice.events import PairSelected, PathLost, PathRecovered, ServerFailed, StateChanged
 from xp2p_trio.ice.gathering import Gathering, Servers
 from xp2p_trio.ice.local_candidates import add_host_candidate, add_tcp_candidates, remove_base
 from xp2p_trio.ice.nomination import choose
 from xp2p_trio.ice.pair import Pair, Path
-from xp2p_trio.ice.relay import News, PeerRefused, RelayEnded, RelayReady
+from xp2p_trio.ice.relay import (
+    UNAUTHORIZED,
+    CredentialsRefused,
+    News,
+    PeerRefused,
+    RelayEnded,
+    RelayReady,
+    server_name,
+)
 from xp2p_trio.ice.requests import Credentials
 from xp2p_trio.ice.session import Session, Shared
 from xp2p_trio.ice.state import Input, Role, State
@@ -43,6 +51,7 @@ class Generations:
         self._next_preferences = dict.fromkeys(Transport, 65535)
         self.alive: tuple[Session, ...] = (Session(shared, role, credentials),)
         self.gathering = Gathering(self.current, self._servers, self._sockets)
+        shared.relays.sockets = self._sockets
         self._retired_paths: frozenset[Path] = frozenset()
         self._retired_until = -math.inf
 
@@ -70,6 +79,9 @@ class Generations:
         """
         old, kept = self.current, self.alive
         old.is_current = False
+        self._shared.relays.keep_peers(
+            {(path[0], path[1][0]) for each in self.alive for path in each.check_list.pairs}, old.now
+        )
         self.gathering.stop()
         if self.is_restarting and old.remote_credentials is None:
             old.stop()
@@ -81,7 +93,10 @@ class Generations:
         self.alive = (session, *kept)
         session.now = old.now
         session.is_carrying = False
-        session.move(Input.GATHER)
+        if old.state is State.GATHERING:
+            session.state = State.GATHERING  # which is no change
+        else:
+            session.move(Input.GATHER)
         for address in self._sockets:
             self._add_candidates(session, address, Transport.UDP)
         for address in self._ports:
@@ -161,7 +176,7 @@ class Generations:
 
     def _fail(self, session: Session) -> None:
         if session.selected is not None:
-            reason, detail = Reason.CONSENT_EXPIRED, explain_consent(session.selected)
+            reason, detail = Reason.CONSENT_EXPIRED, explain_consent(session)
         elif session.state >= State.CONNECTED:  # the checklist fails with the nominating check (section 7.2.5.3.4)
             reason = Reason.NO_PATH
             detail = "the peer refused the only path that worked; start a new session"
@@ -220,6 +235,8 @@ class Generations:
                 self.gathering.relay_ended(news)
                 if relay.address is not None:
                     self.remove_base(relay.address, Transport.UDP, detail)
+            case CredentialsRefused(relay, realm, detail):
+                self.gathering.fail_server(ServerFailed(server_name(relay.server), UNAUTHORIZED, realm, detail))
             case PeerRefused(relay, host, reason):
                 for session in self.alive:
                     fail_host(session, relay.address, host, f"the TURN server refused the peer: {reason}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from xp2p_trio.errors import InvalidArgument
@@ -15,19 +14,18 @@ from xp2p_trio.ice.candidates import (
     candidate_priority,
     tcp_candidate_priority,
 )
+from xp2p_trio.ice.concealment import withheld_address
 from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.events import CandidateFound
 from xp2p_trio.ice.pair import Pair
 from xp2p_trio.ice.pairing import pair_up
 from xp2p_trio.ice.relay import Relay
 from xp2p_trio.ice.session import Session
-from xp2p_trio.sansio import Address, Transport, canonical_address, is_ipv6
+from xp2p_trio.sansio import Address, Transport, canonical_address
 from xp2p_trio.sdp import Candidate, CandidateType
 
 _PERMISSIVE: Final = Configuration()
 """Our own loopback and link-local addresses are the driver's to offer or not."""
-
-_UNSPECIFIED: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing is bound to it
 
 
 def check_own_address(base: Address) -> Address:
@@ -75,7 +73,8 @@ def add_server_reflexive_candidate(session: Session, base: Address, mapped: Addr
     if any(c.base == base and c.candidate.address == address for c in session.local_candidates):
         return
     if _has_room(session):
-        _make_local(session, CandidateType.SERVER_REFLEXIVE, address, base, host.local_preference, server[0])
+        preference = _free_preference(session, CandidateType.SERVER_REFLEXIVE, host.local_preference)
+        _make_local(session, CandidateType.SERVER_REFLEXIVE, address, base, preference, server[0])
 
 
 def add_relayed_candidate(session: Session, relay: Relay) -> None:
@@ -83,17 +82,16 @@ def add_relayed_candidate(session: Session, relay: Relay) -> None:
     base, transport = relay.address, relay.server.transport
     if base is None or base in session.bases or not _has_room(session):
         return
-    preference = max(0, relay.local_preference - RELAY_PENALTIES[transport])
+    wanted = max(0, relay.local_preference - RELAY_PENALTIES[transport])
+    preference = _free_preference(session, CandidateType.RELAYED, wanted)
     candidate = _candidate(
         session,
         CandidateType.RELAYED,
         base,
         candidate_priority(CandidateType.RELAYED, preference),
-        session.foundations.get(
-            CandidateType.RELAYED, base[0], server_host=relay.server.address[0], protocol=transport.value
-        ),
+        session.foundations.get(CandidateType.RELAYED, base[0], server_host=relay.target[0], protocol=transport.value),
         # RFC 8839 section 5.1 wants the mapped address here, which nobody needs and which tells where we are.
-        related_address=(_UNSPECIFIED[is_ipv6(base[0])], 0),
+        related_address=withheld_address(base[0]),
     )
     local = LocalCandidate(candidate, base, preference, relay_transport=transport)
     _tell(session, local)
@@ -126,8 +124,7 @@ def remove_base(session: Session, base: Address, transport: Transport, why: str)
             session.nominee = None
             session.is_nomination_due = False
         if session.selected is pair:
-            pair.last_answer = -math.inf
-            session.lose()
+            session.drop_selected(why)
         else:
             session.check_list.fail(pair, why)
             session.check_list.remove(pair)
@@ -176,6 +173,14 @@ def learn_local_peer_reflexive(session: Session, pair: Pair, mapped: Address, pr
             LocalCandidate(candidate, host.base, host.local_preference, transport=host.transport)
         )
     return candidate
+
+
+def _free_preference(session: Session, type_: CandidateType, wanted: int) -> int:
+    """The next one below that no other candidate of the type has (RFC 8445 section 5.1.2.1)."""
+    taken = {local.local_preference for local in session.local_candidates if local.candidate.type is type_}
+    while wanted in taken and wanted > 0:
+        wanted -= 1
+    return wanted
 
 
 def _has_room(session: Session) -> bool:

@@ -35,11 +35,10 @@ def choose(session: Session, now: float) -> None:
 def nomination_time(session: Session) -> float:
     """When a nomination that waits for better pairs waits no more."""
     selected = session.selected
-    if session.role is not Role.CONTROLLING or session.nominee is not None or session.check_list.is_completed:
+    if selected is None or not _is_fresh(selected, session.now):  # its socket is gone, say
         return math.inf
-    if selected is None or not _is_fresh(selected, session.now):  # its socket is gone
-        return math.inf
-    return session.first_valid_at + _patience(session, selected)
+    waits = session.role is Role.CONTROLLING and session.nominee is None and not session.check_list.is_completed
+    return session.first_valid_at + _patience(session, selected) if waits else math.inf
 
 
 def complete(session: Session, pair: Pair, nomination: int) -> None:

@@ -173,9 +173,11 @@ def _ask_for_name(session: Session, candidate: Candidate) -> None:
     session.counters.candidates_mdns += 1
     waiting = session.unresolved.get(name)
     if waiting is None:
-        if len(session.unresolved) >= MAX_NAMES or session.shared.relay_only:
+        is_enough = session.names_asked >= session.configuration.max_remote_candidates  # each is asked of everybody
+        if len(session.unresolved) >= MAX_NAMES or is_enough or session.shared.relay_only:
             session.counters.candidates_refused += 1
             return
+        session.names_asked += 1
         session.unresolved[name] = [candidate]
         session.events.append(NameRequested(name))
     elif len(waiting) < MAX_CANDIDATES_OF_NAME:

@@ -6,9 +6,8 @@ import math
 from collections import Counter
 from typing import Final, final
 
-from xp2p_trio.ice.checks import drop_checks, fail_pair
+from xp2p_trio.ice.checks import cut_off, drop_checks, fail_pair
 from xp2p_trio.ice.generations import Generations
-from xp2p_trio.ice.nomination import choose
 from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.pairing import may_be_checked
 from xp2p_trio.ice.session import Session, Shared
@@ -182,20 +181,12 @@ def reconnect(session: Session, now: float) -> None:
 
 
 def _cut(session: Session, pair: Pair, why: str, now: float) -> None:
-    """The stream of a pair is gone. A selected pair stays until another takes its place, or consent ends."""
-    drop_checks(session, pair)
-    if session.selected is not pair:
-        if pair.state is not PairState.FAILED:  # for another reason, before
-            fail_pair(session, pair, why, now)
-        return
-    session.valid_paths.discard(pair.path)
-    pair.last_answer = -math.inf
-    pair.state = PairState.FAILED  # so that a check of the peer brings it back, should it have the same addresses
-    pair.nomination = 0
-    session.lose()
-    choose(session, now)
-    session.reconnect_wait = FIRST_RECONNECT
-    reconnect(session, now)
+    """The stream of a pair is gone."""
+    is_selected = session.selected is pair
+    cut_off(session, pair, why)
+    if is_selected:
+        session.reconnect_wait = FIRST_RECONNECT
+        reconnect(session, now)
 
 
 def _forget(session: Session, pair: Pair) -> None:

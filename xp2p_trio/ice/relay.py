@@ -9,7 +9,8 @@ import attrs
 from xp2p_trio import turn
 from xp2p_trio.sansio import Address, RandomBytes, Transport
 
-_UNAUTHORIZED: Final = 401
+UNAUTHORIZED: Final = 401
+"""RFC 8656 section 19."""
 
 
 @attrs.frozen
@@ -77,7 +78,16 @@ class PeerRefused:
     reason: str
 
 
-News: TypeAlias = RelayReady | RelayEnded | PeerRefused
+@attrs.frozen
+class CredentialsRefused:
+    """The server takes the credentials no longer, and there are no others: the allocation lasts as long as it does."""
+
+    relay: Relay
+    realm: str
+    detail: str
+
+
+News: TypeAlias = RelayReady | RelayEnded | PeerRefused | CredentialsRefused
 
 
 @final
@@ -85,18 +95,21 @@ class Relay:
     """One allocation, from the wish for it to its end.
 
     Attributes:
-        server: where.
+        server: whom we were told to ask.
+        target: where that is; another address after a redirect.
         base: our socket over UDP; over a stream our end of that, once it is connected.
         local_preference: of the candidate.
         address: the relayed address once there is one.
         allocation: None before it was asked for, and while other credentials are waited for.
         framer: of what a stream brings.
-        is_started: whether it was asked for.
+        is_started: whether the server, or a stream to it, was asked for.
+        is_leaving: whether it counts for nothing any more, and only its deletion is waited for.
+        waits_for_credentials: whether the server takes nothing more from us before there are others.
     """
 
     __slots__ = (
         "_code", "_configuration", "_has_renewed", "_random_bytes", "_realm", "address", "allocation", "base", "framer",
-        "is_started", "local_preference", "server",
+        "is_leaving", "is_started", "local_preference", "server", "target", "waits_for_credentials",
     )  # fmt: skip
 
     def __init__(
@@ -108,12 +121,15 @@ class Relay:
         random_bytes: RandomBytes,
     ) -> None:
         self.server = server
+        self.target = server.address
         self.base = base
         self.local_preference = local_preference
         self.address: Address | None = None
         self.allocation: turn.Allocation | None = None
         self.framer = turn.StreamFramer()
         self.is_started = False
+        self.is_leaving = False
+        self.waits_for_credentials = False
         self._configuration = configuration
         self._random_bytes = random_bytes
         self._has_renewed = False
@@ -123,9 +139,10 @@ class Relay:
     def allocate(self, base: Address, now: float) -> None:
         """Ask for the allocation from this end of the transport."""
         self.base = base
+        self.waits_for_credentials = False
         self.framer = turn.StreamFramer()
         self.allocation = turn.Allocation(
-            self.server.address,
+            self.target,
             base,
             self.server.credentials,
             random_bytes=self._random_bytes,
@@ -133,20 +150,20 @@ class Relay:
         )
         self.allocation.start(now)
 
-    def replace_credentials(self, credentials: turn.Credentials, now: float) -> None:
-        """Go on with these, or begin anew with them."""
-        self.server = attrs.evolve(self.server, credentials=credentials)
-        if self.allocation is not None:
-            self.allocation.refresh_credentials(credentials, now)
-        elif self.base is not None:
-            self._has_renewed = True
-            self.allocate(self.base, now)
-
-    def redirect(self, address: Address) -> None:
-        """Over a stream: begin anew at another server, which may not send us on (RFC 8489 section 10)."""
-        self.server = attrs.evolve(self.server, address=address)
-        self._configuration = attrs.evolve(self._configuration, follow_redirect=False)
+    def wait_for_credentials(self) -> None:
+        """The server has refused these; once there are others, it is asked anew."""
+        self.waits_for_credentials = self._has_renewed = True
         self.allocation = None
+
+    def redirect(self, target: Address, realm: str) -> None:
+        """Go on at another server of the same realm, which may not send us on (RFC 8489 section 10).
+
+        Over a stream that takes another stream, and another allocation.
+        """
+        self.target = target
+        self._configuration = attrs.evolve(self._configuration, follow_redirect=False, realm=realm)
+        if self.server.transport.is_stream:
+            self.allocation = None
 
     def refuse(self, code: int, realm: str) -> None:
         """Remember why the end is coming."""
@@ -158,9 +175,15 @@ class Relay:
         return self._realm
 
     @property
+    def is_pending(self) -> bool:
+        """Whether it may still get a relayed address."""
+        return self.address is None and not self.is_leaving
+
+    @property
     def may_renew(self) -> bool:
         """Whether other credentials may help."""
-        return self._code == _UNAUTHORIZED and self.server.is_renewable and not self._has_renewed
+        is_wanted = self.server.is_renewable and not self.is_leaving
+        return self._code == UNAUTHORIZED and is_wanted and not self._has_renewed
 
     def ended(self, detail: str) -> RelayEnded:
         """The last news."""

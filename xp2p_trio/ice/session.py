@@ -18,7 +18,7 @@ from xp2p_trio.ice.concealment import Concealment
 from xp2p_trio.ice.configuration import Configuration
 from xp2p_trio.ice.consent import Consent
 from xp2p_trio.ice.events import Event, PairSelected, PathLost, PathRecovered, StateChanged
-from xp2p_trio.ice.pair import Pair, Path
+from xp2p_trio.ice.pair import Pair, PairState, Path
 from xp2p_trio.ice.parking import EarlyCheck, Parking
 from xp2p_trio.ice.relaying import Relays
 from xp2p_trio.ice.requests import Check, Credentials
@@ -96,7 +96,7 @@ class Shared:
         self.counters = Counters()
         self.events: list[Event] = []
         self.streams = Streams(self.events)
-        self.relays = Relays(configuration, random_bytes, self.streams, self.events)
+        self.relays = Relays(configuration, random_bytes, self.streams, self.events, self.counters)
         self.concealment = Concealment(random_bytes, self.events, hides=hide_hosts)
         self.received: list[bytes] = []
         self.parking = Parking()
@@ -119,6 +119,7 @@ class Session:
         learned_remotes: those that only the peer's checks have told us (peer-reflexive), oldest first.
         late_remotes: those that were unknown when a pair was nominated.
         unresolved: candidates by the mDNS name that is being resolved.
+        names_asked: how many mDNS names were asked for.
         early_candidates: those that came before the peer's credentials.
         early_checks: answered checks that came before them.
         checks: transactions by their id, cancelled ones included.
@@ -163,6 +164,7 @@ class Session:
         self.early_checks: dict[Path, EarlyCheck] = {}
         self.late_remotes: set[Endpoint] = set()
         self.unresolved: dict[str, list[Candidate]] = {}
+        self.names_asked = 0
         self.learned_remotes: dict[Endpoint, None] = {}
         self.is_gathering_complete = False
         self.is_remote_complete = False
@@ -277,6 +279,14 @@ class Session:
                 self.improves_until = self.now + self.configuration.patience
             if self.is_carrying:
                 self.events.append(PathLost())
+
+    def drop_selected(self, why: str) -> None:
+        """Nothing can go over the selected pair any more. It stays selected until another takes its place."""
+        assert self.selected is not None
+        self.selected.state = PairState.FAILED
+        self.selected.failure = why
+        self.selected.last_answer = -math.inf
+        self.lose()
 
     def recover(self) -> None:
         """The selected pair answers again, or is another one."""

@@ -16,8 +16,9 @@ class Statistics:
         bytes_sent: their bytes.
         datagrams_received: data datagrams that came in over a valid pair.
         bytes_received: their bytes.
-        datagrams_dropped: neither STUN nor DTLS by the first byte, or from a path that never became valid.
-        datagrams_unsent: data given to `send` that had no fresh consent when it was to leave.
+        datagrams_dropped: neither STUN nor DTLS by the first byte, from a path that never became valid, or of a TURN
+            server and of no use.
+        datagrams_unsent: data given to `send` that was not sent: without fresh consent, or larger than the path takes.
         requests_sent: checks and consent checks, retransmissions included.
         requests_received: authenticated checks of the peer.
         responses_sent: success responses.

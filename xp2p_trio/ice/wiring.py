@@ -38,15 +38,22 @@ class Wiring:
         self._shared.counters.datagrams_dropped += len(burst.datagrams)
         return _NOTHING
 
-    def outgoing(self, bursts: list[Burst], path: Path, datagrams: Sequence[bytes], now: float) -> None:
-        """Send over a path: add to `bursts`, or give to the TURN server's allocation, which is pulled after this."""
+    def outgoing(self, bursts: list[Burst], path: Path, datagrams: Sequence[bytes], now: float) -> Sequence[bytes]:
+        """Send over a path: add to `bursts`, or give to the TURN server's allocation, which is pulled after this.
+
+        Returns:
+            Those of them that the path carries.
+        """
         local, remote, transport = path
         if transport.is_stream:
-            if self._shared.streams.owner(path) is not None:
-                frames = [encode_frame(datagram) for datagram in datagrams if len(datagram) <= MAX_FRAME_SIZE]
-                bursts.append(Burst(local, remote, frames, transport))
+            if self._shared.streams.owner(path) is None:
+                return _NOTHING
+            datagrams = [datagram for datagram in datagrams if len(datagram) <= MAX_FRAME_SIZE]
+            bursts.append(Burst(local, remote, [encode_frame(datagram) for datagram in datagrams], transport))
         elif self._generations.has_socket(local):
             bursts.append(Burst(local, remote, datagrams))
         elif local in self._shared.relays:
-            self._shared.relays.send(path, datagrams, now)
-        # Else its socket is gone, and what leaves meanwhile is lost.
+            return self._shared.relays.send(path, datagrams, now)
+        else:  # its socket is gone, and what leaves meanwhile is lost
+            return _NOTHING
+        return datagrams

@@ -100,7 +100,7 @@ class Responder:
     def hear(self, query: Message, link: Link, asker: Address, now: float) -> bool:
         """Take a query. Returns whether it is about names of ours."""
         is_ours = False
-        for question in query.questions:
+        for question in dict.fromkeys(query.questions):  # who asks a thousand times is answered once
             name = from_labels(question.name)
             if name is None or (name, link.address) not in self._outlets:
                 continue

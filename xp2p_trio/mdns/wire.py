@@ -190,6 +190,7 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._offset = _HEADER.size
+        self._pointed: dict[int, tuple[list[bytes], int, int]] = {}  # by offset: the labels, their size, the jumps
 
     def questions(self, count: int) -> tuple[Question, ...]:
         found = []
@@ -224,10 +225,14 @@ class _Reader:
         return start
 
     def _name(self) -> Name:
-        """Read a name. A pointer leads to before where its part of the name began, so that none is followed twice."""
+        """Read a name. A pointer leads to before where its part of the name began, so that none is followed twice.
+
+        What is pointed to is read once: many short pointers to one long name cost no more than they have bytes.
+        """
         data, labels, size, jumps = self._data, [], 1, 0
         begun = at = self._offset
         behind: int | None = None
+        pointed: list[tuple[int, int, int, int]] = []  # where pointers led, behind how many labels, bytes and jumps
         while True:
             if at >= len(data):
                 raise DecodeError(f"the message ends within the name at {self._offset}")
@@ -240,6 +245,15 @@ class _Reader:
                 if not _HEADER.size <= target < begun or jumps > _MAX_JUMPS:
                     raise DecodeError(f"the name's pointer at {at} to {target} is no step back, or one too many")
                 behind = at + 2 if behind is None else behind
+                if target in self._pointed:
+                    rest, rest_size, rest_jumps = self._pointed[target]
+                    labels += rest
+                    size += rest_size
+                    jumps += rest_jumps
+                    if size > _MAX_NAME_SIZE or jumps > _MAX_JUMPS:
+                        raise DecodeError(f"the name at {self._offset} is too long, or has too many pointers")
+                    break
+                pointed.append((target, len(labels), size, jumps))
                 begun = at = target
                 continue
             end = at + 1 + length
@@ -249,4 +263,6 @@ class _Reader:
             labels.append(data[at + 1 : end].lower())
             at = end
         self._offset = at + 1 if behind is None else behind
+        for target, *before in pointed:
+            self._pointed[target] = labels[before[0] :], size - before[1], jumps - before[2]
         return tuple(labels)

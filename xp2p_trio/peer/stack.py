@@ -244,9 +244,8 @@ class Stack:
             bursts = self.agent.transmit(now, limit)
         elif self.phase is Phase.PARTING:
             self._part(now)
-        else:  # what leaves may ask for a stream
-            for event in self.agent.take_events():
-                self._observe_ice(event, now)
+        else:
+            self.observe(now)
         return bursts
 
     def take_events(self) -> list[StackEvent]:
@@ -331,7 +330,6 @@ class Stack:
         self._pack(secured, now, limit)
         if records := secured.dtls.transmit(now, limit):
             self.agent.send(records, now)
-        self.observe(now)
 
     def _pack(self, secured: Secured, now: float, limit: int) -> None:
         """From SCTP to DTLS, while that is there to protect them."""
@@ -375,6 +373,8 @@ class Stack:
                 self._move(Input.PATH_LOST)
             case ice.PathRecovered():
                 self._move(Input.PATH_RECOVERED)
+            case ice.StateChanged(ice.State.FAILED):  # `Failed` follows once the allocations are deleted
+                self._has_path = False
             case Failed():
                 self._has_path = False
                 self.end(event, now)
@@ -432,8 +432,8 @@ class Stack:
         self._deadline.stop()
         self.agent.close(now)
         # What the driver is asked for still counts; the rest is no news any more.
-        streams = ice.StreamReleased, ice.StreamRequestWithdrawn
-        self._events += [event for event in self.agent.take_events() if isinstance(event, streams)]
+        wanted = ice.StreamReleased | ice.StreamRequestWithdrawn
+        self._events += [event for event in self.agent.take_events() if isinstance(event, wanted)]
         if self.agent.has_ended:
             self._finish(now)
         else:

@@ -76,6 +76,16 @@ class Allocation:
         return self._control.server
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Those that have a permission, or are to get one."""
+        return tuple(self._control.permissions.wanted)
+
+    @property
+    def silence(self) -> str:
+        """Why there is no allocation yet, for a person who has stopped waiting for it."""
+        return self._control.silence
+
+    @property
     def local(self) -> Address:
         """Our end of the transport."""
         return self._local
@@ -86,6 +96,11 @@ class Allocation:
         return self._counters.snapshot(
             permissions=len(self._control.permissions.active), channels=len(self._control.channels.bound)
         )
+
+    @property
+    def datagrams_useless(self) -> int:
+        """What came and changed nothing, forged responses included."""
+        return self._counters.datagrams_ignored + self._counters.responses_unauthenticated
 
     def start(self, now: float) -> None:
         """Ask for the allocation.
@@ -148,6 +163,10 @@ class Allocation:
             else:
                 channels.want(canonical, now)
         self._control.request_due(now)
+
+    def refresh(self, now: float) -> None:
+        """Refresh the allocation ahead of its time, to learn whether it is still there. Ignored where there is none."""
+        self._control.refresh(self._advance(now))
 
     def refresh_credentials(self, credentials: Credentials, now: float) -> None:
         """Use these from now on: the answer to `CredentialsRequested`, or ahead of it.

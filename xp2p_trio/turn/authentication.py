@@ -101,10 +101,10 @@ class Authentication:
         only_realm: the realm that the credentials are confined to, None before it is known.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, only_realm: str | None = None) -> None:
         self.credentials = credentials
         self.session: Session | None = None
-        self.only_realm: str | None = None
+        self.only_realm = only_realm
 
     def forget(self) -> None:
         """Start over at another server, with the credentials confined to the realm that is known."""

@@ -66,6 +66,7 @@ class Configuration:
         lifetime: what is asked for; the server decides.
         allocation_timeout: how long until there is an allocation, or a failure.
         follow_redirect: whether 300 (Try Alternate) may lead to another server, once.
+        realm: what the credentials are confined to; empty for any. Who follows a `Redirected` over a stream sets it.
         allow_loopback: whether a peer may be a loopback address.
         allow_link_local: whether a peer may be a link-local address.
         software: the SOFTWARE attribute of Allocate and Refresh; empty for none.
@@ -77,6 +78,7 @@ class Configuration:
     lifetime: int = DEFAULT_LIFETIME
     allocation_timeout: float = 10.0
     follow_redirect: bool = True
+    realm: str = ""
     allow_loopback: bool = False
     allow_link_local: bool = False
     software: str = "xp2p_trio"

@@ -82,7 +82,7 @@ class Control:
         self.channels = Channels()
         self.events: list[Event] = []
         self._configuration = configuration
-        self._authentication = Authentication(credentials)
+        self._authentication = Authentication(credentials, configuration.realm or None)
         self._requests = Requests(self._authentication, random_bytes, configuration, counters)
         self._on_permissions = on_permissions
         self._is_redirected = not configuration.follow_redirect
@@ -112,6 +112,16 @@ class Control:
             self._delete(Closed(), now)
         elif self.state <= State.ALLOCATING:
             self._finish(Input.CLOSE, Closed())
+
+    @property
+    def silence(self) -> str:
+        """Why there is no answer, as far as we can tell."""
+        return diagnosis.of_silence(self.server, self._configuration.transport, self._requests.oldest)[1]
+
+    def refresh(self, now: float) -> None:
+        """Let the next refresh be due, unless one is under way."""
+        if self.state is State.ALLOCATED and self._refresh.is_running:
+            self._refresh.start(now)
 
     def replace_credentials(self, credentials: Credentials) -> None:
         """Sign with these, and let what waited for them go."""
@@ -314,7 +324,7 @@ class Control:
         if isinstance(alternate, str):
             return False
         self._is_redirected = True
-        self.events.append(Redirected(alternate))
+        self.events.append(Redirected(alternate, outcome.realm))
         if self._configuration.transport.is_stream:
             self._finish(Input.CLOSE, Closed())
             return True

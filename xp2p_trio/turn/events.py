@@ -77,10 +77,12 @@ class CredentialsRequested:
 class Redirected:
     """300 (Try Alternate): over UDP the allocation goes on at `server`; over a stream it ends with `Closed`.
 
-    Who connects to `server` then makes an allocation with `follow_redirect=False`, so that there is one hop at most.
+    Who connects to `server` then makes an allocation with `follow_redirect=False` and this `realm`, so that there is
+    one hop at most, and the credentials stay where they belong.
     """
 
     server: Address
+    realm: str
 
 
 @attrs.frozen
