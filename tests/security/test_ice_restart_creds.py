@@ -1,4 +1,4 @@
-"""ice_restart_creds: credentials change if and only if ICE restarts, and those of before die when the restart is done."""
+"""ice_restart_creds: credentials change with a restart and only then; those of before die when it is done."""
 
 from __future__ import annotations
 
