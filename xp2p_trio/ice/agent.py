@@ -423,7 +423,8 @@ class Agent:
         drawn = Credentials(*(credentials or draw_credentials(self._shared.random_bytes)))
         self._has_gathered = True
         self._generations.restart(drawn)
-        self._shared.events.append(AddressesRequested())
+        if AddressesRequested() not in self._shared.events:  # which one answer is enough for
+            self._shared.events.append(AddressesRequested())
 
     def cancel_restart(self, now: float) -> None:
         """Go back to the session before, as when the offer that announced the restart is rolled back.
@@ -431,7 +432,9 @@ class Agent:
         Nothing happens once the new session carries data.
         """
         session = self._advance(now)
-        if not session.is_over:
+        if not session.is_over and self._generations.is_restarting:
+            if AddressesRequested() in self._shared.events:
+                self._shared.events.remove(AddressesRequested())
             self._generations.cancel()
             self._digest(session.now)
 
