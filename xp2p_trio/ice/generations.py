@@ -105,9 +105,7 @@ class Generations:
         self.gathering.start()
 
     def cancel(self) -> None:
-        """Go back to the session before the last restart, unless that is too late."""
-        if not self.is_restarting:
-            return
+        """Go back to the session before the last restart."""
         state = self.current.state
         self.current.stop()
         self.alive = self.alive[1:]
