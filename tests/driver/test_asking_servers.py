@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -291,7 +292,7 @@ async def test_a_program_that_cannot_renew_keeps_its_connection(
 
     configuration = TurnServerConfiguration(relay_hosts=[SERVER[0]])
     async with trio.open_nursery() as nursery:
-        service = await nursery.start(_serve_turn, configuration, network.host("server"))
+        service = await nursery.start(serving_turn(network, configuration))
         async with open_peer_connection(
             ice_servers=[turn_server(renew_sometimes)], network=network.host("alice")
         ) as alice:
@@ -305,8 +306,8 @@ async def test_a_program_that_cannot_renew_keeps_its_connection(
         nursery.cancel_scope.cancel("the test is over")
 
 
-async def _serve_turn(configuration: TurnServerConfiguration, host: Host, *, task_status: Any) -> None:
-    await serve_turn(configuration, network=host, host=SERVER[0], task_status=task_status)
+def serving_turn(network: Network, configuration: TurnServerConfiguration) -> Any:
+    return partial(serve_turn, configuration, network=network.host("server"), host=SERVER[0])
 
 
 async def test_a_restart_asks_the_program_for_nothing_new(
@@ -320,7 +321,7 @@ async def test_a_restart_asks_the_program_for_nothing_new(
         return turn.Credentials("user", "password")
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(_serve_turn, TurnServerConfiguration(relay_hosts=[SERVER[0]]), network.host("server"))
+        await nursery.start(serving_turn(network, TurnServerConfiguration(relay_hosts=[SERVER[0]])))
         async with (
             open_peer_connection(ice_servers=[turn_server(renew)], network=network.host("alice")) as alice,
             open_peer_connection(network=network.host("bob")) as bob,
