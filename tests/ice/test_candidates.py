@@ -147,6 +147,24 @@ def test_the_limit_keeps_the_best_pairs() -> None:
     assert sorted(pair.remote.priority for pair in lone.agent.pair_report) == list(range(81, 101))
 
 
+def test_a_socket_that_goes_before_the_nomination_leaves_nothing_to_do_at_once() -> None:
+    """The time to nominate came, with nothing to nominate, and stayed."""
+    lone = Lone(tcp=False)
+    lone.agent.add_remote_candidate(told("198.51.100.7"), lone.now)
+    lone.answer_all(lone.pull(), ("203.0.113.1", 7000))
+    assert lone.agent.state is State.CONNECTED
+    lone.agent.remove_local_address(SOCKET, lone.now)
+    for _ in range(100):
+        due = lone.agent.next_timeout()
+        if due > lone.now + 1.0:
+            break
+        lone.now = due
+        lone.agent.handle_timeout(lone.now)
+        lone.pull()
+    else:
+        raise AssertionError("the agent spins")
+
+
 # Names that are still being resolved.
 
 

@@ -483,13 +483,13 @@ class Agent:
             return
         path: Path = (batch.local, batch.remote, batch.transport)
         if batch.transport is _UDP and path in generations.carrier.valid_paths:
-            had_stun = self._reception.take(path, batch.datagrams, now)
+            is_stirred = self._reception.take(path, batch.datagrams, now)
         else:
-            had_stun = False
+            is_stirred = batch.transport.is_stream  # which may have brought its own end
             for other, datagrams in self._wiring.incoming(batch, now):
-                had_stun |= self._reception.take(other, datagrams, now)
-            had_stun |= self._shared.relays.is_stirred
-        if had_stun:
+                is_stirred |= self._reception.take(other, datagrams, now)
+            is_stirred |= self._shared.relays.is_stirred
+        if is_stirred:
             self._digest(now)
 
     def handle_timeout(self, now: float) -> None:

@@ -207,7 +207,7 @@ class Generations:
             return
         # Addresses come in the driver's order of preference; each has its own value (RFC 8445 section 5.1.2.1).
         known[address] = self._next_preferences[transport]
-        self._next_preferences[transport] -= 1
+        self._next_preferences[transport] = max(0, known[address] - 1)
         for session in self.alive:
             self._add_candidates(session, address, transport)
         if transport is Transport.UDP:

@@ -53,7 +53,7 @@ class PeerStreams:
         session = self._session_of(stream)
         if session is None or stream.pair is None:
             return
-        fail_pair(session, stream.pair, f"had no TCP connection: {detail}", now)
+        fail_pair(session, stream.pair, f"had no TCP connection ({detail})", now)
         if _is_cut(session):
             session.reconnect_at = now + session.reconnect_wait
             session.reconnect_wait *= 2
