@@ -65,6 +65,7 @@ class Hub:
         self._last_word: Closed | Failed | None = None
         self._background: Background | None = None
         self._is_describing = False
+        self._is_gathering = False
         self._is_closing = False
         self.has_gathered = trio.Event()
 
@@ -218,10 +219,9 @@ class Hub:
                 self.signaling_state.publish(state)
             case GatheringStateChanged(state):
                 self.gathering_state.publish(state)
-                if state is GatheringState.IN_PROGRESS and self.has_gathered.is_set():  # ICE was restarted
-                    self.has_gathered = trio.Event()
-                    self.candidates = Feed(EVENT_CAPACITY)
-                if state is GatheringState.COMPLETE:
+                if state is GatheringState.IN_PROGRESS:
+                    self._begin_gathering()
+                else:
                     self.has_gathered.set()
                     self.candidates.end()
                     if not self._is_describing:
@@ -246,6 +246,15 @@ class Hub:
                 self._end(event)
             case _:
                 self._supply.answer(event)
+
+    def _begin_gathering(self) -> None:
+        """A restart of ICE has candidates of its own. Who waits for all of ours waits on, unless all were there."""
+        if self._is_gathering or self.has_gathered.is_set():
+            self.candidates.end()
+            self.candidates = Feed(EVENT_CAPACITY)
+        if self.has_gathered.is_set():
+            self.has_gathered = trio.Event()
+        self._is_gathering = True
 
     def _channel_changed(self, channel_id: int) -> None:
         channel = self._channels.get(channel_id)
