@@ -485,7 +485,7 @@ class Agent:
             had_stun = False
             for other, datagrams in self._wiring.incoming(batch, now):
                 had_stun |= self._reception.take(other, datagrams, now)
-            had_stun |= self._shared.relays.is_stirred
+            had_stun |= self._shared.relays.is_stirred or self._peer_streams.is_stirred
         if had_stun:
             self._digest(now)
 
