@@ -18,9 +18,6 @@ from xp2p_trio.ice.relay import Relay, RelayEnded, RelayReady, TurnServer, serve
 from xp2p_trio.ice.session import Session
 from xp2p_trio.ice.state import State
 from xp2p_trio.sansio import Address, Burst, Failed, Scope, Transport, canonical_host, host_scopes, is_ipv6
-from xp2p_trio.stun import Client, MappedAddressFound
-from xp2p_trio.turn import Credentials
-
 from xp2p_trio.stun import (
     TRANSACTION_ID_SIZE,
     Client,
@@ -30,6 +27,7 @@ from xp2p_trio.stun import (
     Method,
     encode_message,
 )
+from xp2p_trio.turn import Credentials
 
 MAX_SERVERS: Final = 8
 """STUN servers that are asked, and TURN servers; more add nothing but time."""
