@@ -3,6 +3,7 @@
 import math
 import os
 import socket
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -404,7 +405,7 @@ def open_files():
     return set(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
 async def test_a_peer_that_resets_and_comes_back_from_the_same_port_leaves_nothing_open():
     core = StreamUser()
     before = open_files()

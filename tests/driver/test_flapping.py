@@ -78,8 +78,7 @@ async def test_an_interface_that_flaps(autojump_clock: trio.testing.MockClock, p
             tasks.append(trio.lowlevel.current_statistics().tasks_living)
         tracemalloc.stop()
         assert len(set(tasks)) == 1
-        assert sizes[3] - sizes[1] < 50_000
-        assert signaling.offers <= 1 + (
-            0 if prefix == "172.17" else 4 * 250 * 2 * pause / CHANGES_WINDOW * MAX_CHANGES + 32
-        )
+        assert sizes[3] - sizes[1] < 100_000  # the simulated network remembers addresses, and a feed its last events
+        rounds = 4 * 250 * 2 * pause / CHANGES_WINDOW
+        assert signaling.offers <= (1 if prefix == "172.17" else 1 + (rounds + 4) * MAX_CHANGES)
         nursery.cancel_scope.cancel()

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from tests.driver.wrapped import WrappedNetwork
-from xp2p_trio import RemoteClosed, connect, signaling_pair
+from xp2p_trio import Configuration, RemoteClosed, connect, ice, open_peer_connection, open_udp_mux, signaling_pair
 from xp2p_trio.testing import Link, Network
 
 
@@ -100,3 +100,86 @@ def test_control_c_inside_of_the_driver(call, calls):
     assert seen[0] == "interrupted"
     if calls >= 20:  # there was a connection, whose other end was told
         assert any(isinstance(each, RemoteClosed) for each in seen)
+
+
+class ProtectedNetwork(WrappedNetwork):
+    """A host that wants not to be interrupted in what background tasks ask of it."""
+
+    def __init__(self, host):
+        super().__init__(host)
+        self.calls = set()
+
+    def _assert_protected(self, call):
+        self.calls.add(call)
+        assert trio.lowlevel.currently_ki_protected(), f"an interrupt during {call} would leave the driver half way"
+
+    def interfaces(self):
+        self._assert_protected("interfaces")
+        return self._host.interfaces()
+
+    def bind(self, address):
+        self._assert_protected("bind")
+        return self._host.bind(address)
+
+    def bind_multicast(self, *arguments):
+        self._assert_protected("bind_multicast")
+        return self._host.bind_multicast(*arguments)
+
+    def listen(self, address):
+        self._assert_protected("listen")
+        return self._host.listen(address)
+
+    async def resolve(self, *arguments):
+        self._assert_protected("resolve")
+        return await self._host.resolve(*arguments)
+
+    async def connect_stream(self, *arguments):
+        self._assert_protected("connect_stream")
+        return await self._host.connect_stream(*arguments)
+
+    async def wait_interfaces_changed(self):
+        self._assert_protected("wait_interfaces_changed")
+        await self._host.wait_interfaces_changed()
+
+
+async def test_no_call_of_a_background_task_can_be_interrupted(autojump_clock):
+    network = Network(seed=3, link=Link(delay=0.01))
+    alice, bob = network.host("alice", "192.0.2.1"), network.host("bob", "192.0.2.2")
+    ours = ProtectedNetwork(alice)
+    config = Configuration(
+        ice=ice.Configuration(tcp=True),
+        ice_servers=["turn:user:password@192.0.2.2?transport=tcp", "stun:bob"],
+        mdns="hide",
+    )
+    async with (
+        open_peer_connection(config, network=ours) as left,
+        open_peer_connection(config, network=bob) as right,
+    ):
+        right.set_remote_description(left.set_local_description())
+        left.set_remote_description(right.set_local_description())
+        await left.wait_connected()
+        alice.add_ip_address("192.0.2.7")
+        await trio.sleep(10)
+    everything = {"interfaces", "bind", "bind_multicast", "listen", "resolve", "connect_stream"}
+    assert ours.calls == {*everything, "wait_interfaces_changed"}
+
+
+async def test_a_shared_port_cannot_be_interrupted_while_it_follows_the_interfaces(autojump_clock):
+    network = Network(seed=3, link=Link(delay=0.01))
+    host = network.host("server", "192.0.2.1")
+
+    class AfterTheStart(ProtectedNetwork):
+        def _assert_protected(self, call):
+            if has_started:
+                super()._assert_protected(call)
+
+    has_started = False
+    ours = AfterTheStart(host)
+    async with open_udp_mux(4000, network=ours) as mux:
+        has_started = True
+        await trio.sleep(1)
+        host.add_ip_address("192.0.2.7")
+        host.remove_ip_address("192.0.2.1")
+        await trio.sleep(1)
+        assert mux.addresses == [("192.0.2.7", 4000)]
+    assert ours.calls == {"interfaces", "bind", "wait_interfaces_changed"}

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from xp2p_trio.ice import (
+    TRANSITIONS,
     Agent,
     CandidateFound,
-    TRANSITIONS,
     Configuration,
     Event,
     GatheringCompleted,

@@ -239,3 +239,15 @@ def test_credentials_are_drawn_or_given_and_not_shown() -> None:
 def test_consent_interval_is_bounded(interval: float) -> None:
     with pytest.raises(InvalidArgument, match="consent_interval"):
         Agent(Configuration(), role=Role.CONTROLLED, random_bytes=random.randbytes, consent_interval=interval)
+
+
+def test_an_interface_that_comes_and_goes_for_a_day_keeps_a_valid_priority() -> None:
+    """A local preference has 16 bits (RFC 8445 section 5.1.2.1), and each address that comes has its own."""
+    agent = make_agent()
+    agent.gather(0.0)
+    for now in range(65_600):
+        agent.add_local_address(("10.0.0.1", 4000), now)
+        agent.remove_local_address(("10.0.0.1", 4000), now)
+    priorities = [candidate.priority for candidate in found(agent)]
+    assert priorities == sorted(priorities, reverse=True)
+    assert {priority >> 24 for priority in priorities} == {126}

@@ -7,7 +7,15 @@ import pytest
 from tests.simulation.nats import Agents, internet
 from xp2p_trio import ice
 from xp2p_trio.errors import InvalidArgument, Reason
-from xp2p_trio.ice import GatheringCompleted, PairSelected, PathLost, PathRecovered, State, StateChanged
+from xp2p_trio.ice import (
+    AddressesRequested,
+    GatheringCompleted,
+    PairSelected,
+    PathLost,
+    PathRecovered,
+    State,
+    StateChanged,
+)
 from xp2p_trio.sansio import Closed, Failed
 from xp2p_trio.testing import BLACK_HOLE, FULL_CONE, SYMMETRIC, Link
 
@@ -90,6 +98,17 @@ def test_restarts_in_a_row_keep_the_path_that_works() -> None:
     agents.introduce()
     assert agents.run(5.0, State.COMPLETED)
     assert agents.echoes()
+
+
+def test_addresses_are_asked_for_once_for_restarts_in_a_row_and_not_for_one_that_was_taken_back() -> None:
+    agents = connected()
+    alice = agents.agents["alice"]
+    alice.restart(agents.now)
+    alice.restart(agents.now)
+    assert alice.take_events().count(AddressesRequested()) == 1
+    alice.restart(agents.now)
+    alice.cancel_restart(agents.now)
+    assert AddressesRequested() not in alice.take_events()
 
 
 def test_a_restart_amid_the_first_checks_replaces_them() -> None:

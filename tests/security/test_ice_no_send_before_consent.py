@@ -10,8 +10,11 @@ import random
 import pytest
 
 from tests.ice.simulation import World, random_network
+from tests.simulation.nats import STUN_URL, TURN_URLS, Agents, internet
 from xp2p_trio.errors import InvalidState
 from xp2p_trio.ice import State
+from xp2p_trio.sansio import Transport
+from xp2p_trio.testing import BLACK_HOLE, PORT_RESTRICTED_CONE, SYMMETRIC, Link
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -31,6 +34,33 @@ def test_whatever_the_network_does(seed: int) -> None:
             except InvalidState:
                 assert end.agent.selected_pair is None
         world.run_for(source.random())
+    assert sent > 0
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_the_network_does_to_servers_and_restarts(seed: int, transport: Transport) -> None:
+    """What a TURN server sends on for us is watched as well: it leaves for the same addresses."""
+    draw = random.Random(seed)
+    network = internet(SYMMETRIC, draw.choice([SYMMETRIC, PORT_RESTRICTED_CONE, "open"]), seed=seed)
+    agents = Agents(network, urls=(STUN_URL, TURN_URLS[transport]))
+    assert agents.connects()
+    sent = 0
+    for _ in range(60):
+        if draw.random() < 0.1:
+            one, other = draw.sample(["alice", "bob", "turn"], 2)
+            network.set_links(one, other, draw.choice([BLACK_HOLE, Link(delay=0.02), Link(delay=0.1, loss=0.3)]))
+        if draw.random() < 0.05:
+            agents.restart()
+        if draw.random() < 0.05:
+            draw.choice(list(agents.agents.values())).restart(agents.now)
+        for agent in agents.agents.values():
+            try:
+                agent.send([b"\x80"], agents.now)
+                sent += 1
+            except InvalidState:
+                assert agent.selected_pair is None
+        agents.run(2 * draw.random())
     assert sent > 0
 
 

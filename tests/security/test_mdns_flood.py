@@ -1,4 +1,4 @@
-"""mdns_flood: a hostile description makes us say little to the link, and neither keeps sockets nor costs a server any."""
+"""mdns_flood: a hostile description makes us say little to the link, keeps no sockets, and costs a server none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trio.testing
 
 from tests.driver.wrapped import WrappedNetwork
 from xp2p_trio import Configuration, IceCandidate, SessionDescription, ice, mdns, open_peer_connection, serve_peers
-from xp2p_trio.sansio import Address
+from xp2p_trio.sansio import Burst
 from xp2p_trio.testing import Host, Link, Network
 
 LIMIT = ice.Configuration().max_remote_candidates
@@ -32,17 +32,11 @@ class WatchedNetwork(WrappedNetwork):
         count = 0
         for each in self.joined:
             try:
-                each.transmit(_nothing(each.address))
+                each.transmit(Burst(each.address, ("203.0.113.255", 9), [b"x"]))
                 count += 1
             except trio.ClosedResourceError:
                 pass
         return count
-
-
-def _nothing(address: Address) -> Any:
-    from xp2p_trio.sansio import Burst
-
-    return Burst(address, ("203.0.113.255", 9), [b"x"])
 
 
 def name(number: int) -> str:
@@ -78,19 +72,18 @@ async def test_names_without_an_end(network: Network, autojump_clock: trio.testi
         bob.set_remote_description(alice.set_local_description())
         alice.set_remote_description(bob.set_local_description())
         await alice.wait_connected()
-        for number in range(20_000):
-            alice.add_ice_candidate(IceCandidate(line(number % 5000), "0", 0))
+        for number in range(5_000):
+            alice.add_ice_candidate(IceCandidate(line(number % 2000), "0", 0))
             if number % 10 == 0:
                 await trio.sleep(0.1)
         await trio.sleep(20)
         assert questions(network, "192.0.2.1") <= 3 * LIMIT
         assert ours.open_count == 0
-        assert alice.ice_agent.statistics.candidates_refused > 10_000
-        network.host("bob").bind_multicast(mdns.GROUP_IPV4, mdns.PORT, "192.0.2.2").close()
+        assert alice.ice_agent.statistics.candidates_refused > 4_000
 
 
 async def test_a_server_asks_for_no_names(network: Network, autojump_clock: trio.testing.MockClock) -> None:
-    """Where its peers are it learns from their checks; a thousand peers would hear each word of the link a thousand times."""
+    """Where its peers are it learns from their checks. A thousand would hear each word of the link a thousand times."""
     ours = WatchedNetwork(network.host("alice"))
 
     async def echo(connection: Any) -> None:

@@ -6,6 +6,7 @@ import hmac
 import itertools
 from collections.abc import Callable
 
+import attrs
 import pytest
 
 from tests.ice.simulation import World, snapshot
@@ -15,7 +16,21 @@ from xp2p_trio.sansio import Address, Burst
 
 ATTACKER = ("203.0.113.66", 6666)
 TID = b"forged tx id"
-Forge = Callable[[Agent, Agent], bytes]
+
+
+@attrs.frozen
+class Identity:
+    """What an agent is known by, now or before a restart."""
+
+    local_username_fragment: str
+    local_password: str
+
+
+Forge = Callable[[Identity, Identity], bytes]
+
+
+def identity(agent: Agent) -> Identity:
+    return Identity(agent.local_username_fragment, agent.local_password)
 
 
 def build(username: str | None, key: bytes | None, **options: object) -> bytes:
@@ -25,15 +40,15 @@ def build(username: str | None, key: bytes | None, **options: object) -> bytes:
     return stun.encode_message(message, key=key, fingerprint=True, **options)  # type: ignore[arg-type]
 
 
-def name(victim: Agent, peer: Agent) -> str:
+def name(victim: Identity, peer: Identity) -> str:
     return f"{victim.local_username_fragment}:{peer.local_username_fragment}"
 
 
-def key(victim: Agent) -> bytes:
+def key(victim: Identity) -> bytes:
     return stun.short_term_key(victim.local_password)
 
 
-def with_wrong_length(victim: Agent, peer: Agent) -> bytes:
+def with_wrong_length(victim: Identity, peer: Identity) -> bytes:
     decoded = stun.decode_message(build(name(victim, peer), None))
     plain = stun.Message(decoded.message_class, 1, TID, decoded.attributes[:-1])
     # The header's length as it is before the integrity is appended.
@@ -42,7 +57,7 @@ def with_wrong_length(victim: Agent, peer: Agent) -> bytes:
     return stun.encode_message(forged, fingerprint=True)
 
 
-def smuggling(victim: Agent, peer: Agent) -> bytes:
+def smuggling(victim: Identity, peer: Identity) -> bytes:
     """A signed request of the peer's, seen on the wire, with USE-CANDIDATE and a role behind the integrity."""
     signed = build(name(victim, peer), b"unknown key")
     decoded = stun.decode_message(signed)
@@ -50,13 +65,13 @@ def smuggling(victim: Agent, peer: Agent) -> bytes:
     return stun.encode_message(forged, fingerprint=True)
 
 
-def fingerprint_first(victim: Agent, peer: Agent) -> bytes:
+def fingerprint_first(victim: Identity, peer: Identity) -> bytes:
     raw = build(name(victim, peer), key(victim))
     body, integrity, fingerprint = raw[20:-32], raw[-32:-8], raw[-8:]
     return raw[:20] + body + fingerprint + integrity
 
 
-def truncated(victim: Agent, peer: Agent) -> bytes:
+def truncated(victim: Identity, peer: Identity) -> bytes:
     raw = build(name(victim, peer), key(victim))
     decoded = stun.decode_message(raw)
     digest = next(a.digest for a in decoded.attributes if isinstance(a, stun.MessageIntegrity))
@@ -65,13 +80,14 @@ def truncated(victim: Agent, peer: Agent) -> bytes:
     return stun.encode_message(forged, fingerprint=True)
 
 
-def both_one_wrong(victim: Agent, peer: Agent) -> bytes:
+def both_one_wrong(victim: Identity, peer: Identity) -> bytes:
     decoded = stun.decode_message(build(name(victim, peer), b"wrong key"))
     plain = stun.Message(decoded.message_class, 1, TID, decoded.attributes[:-1])
     return stun.encode_message(plain, key=key(victim), algorithm=stun.IntegrityAlgorithm.SHA256, fingerprint=True)
 
 
 FORGERIES: dict[str, Forge] = {
+    "none": lambda victim, peer: build(name(victim, peer), key(victim)),
     "no integrity": lambda victim, peer: build(name(victim, peer), None),
     "no username": lambda victim, peer: build(None, key(victim)),
     "wrong key": lambda victim, peer: build(name(victim, peer), b"wrong key"),
@@ -97,9 +113,10 @@ FORGERIES: dict[str, Forge] = {
 CASES = [
     (forgery, moment)
     for forgery in FORGERIES
-    for moment in ("gathering", "checking", "completed")
+    if forgery != "none"
+    for moment in ("gathering", "checking", "completed", "restarting", "restarted")
     if (forgery, moment) != ("wrong second half", "gathering")
-]
+] + [("none", "restarted")]
 
 
 @pytest.mark.parametrize(("forgery", "moment"), CASES)
@@ -109,13 +126,20 @@ def test_a_forgery_changes_nothing(forgery: str, moment: str) -> None:
     if moment != "gathering":
         for end in world.ends:
             world.tell_credentials(end)
-    if moment == "completed":
+    if moment in ("completed", "restarting", "restarted"):
         for end in world.ends:
             world.tell_candidates(end)
         world.run_for(1)
         world.assert_agreed()
-    victim, peer = world.right.agent, world.left.agent
-    raw = FORGERIES[forgery](victim, peer)
+    victim = world.right.agent
+    identities = identity(victim), identity(world.left.agent)
+    if moment in ("restarting", "restarted"):  # with the credentials of before
+        world.restart()
+    if moment == "restarted":
+        world.reintroduce()
+        world.run_for(1)
+        world.assert_agreed()
+    raw = FORGERIES[forgery](*identities)
     sources: list[Address] = [ATTACKER, *world.left.bases]
     world.pull()
     before = snapshot(victim)
@@ -127,14 +151,14 @@ def test_a_forgery_changes_nothing(forgery: str, moment: str) -> None:
             assert len(reply) <= len(raw)
             assert stun.decode_message(reply).message_class is stun.MessageClass.ERROR_RESPONSE
     assert snapshot(victim) == before
-    assert victim.statistics.requests_received == (0 if moment != "completed" else victim.statistics.responses_sent)
+    assert victim.statistics.requests_received == victim.statistics.responses_sent
 
 
 def test_a_check_of_a_stranger_that_waited_for_the_credentials_is_forgotten() -> None:
     world = World()
     world.gather()
     victim = world.right.agent
-    raw = FORGERIES["wrong second half"](victim, world.left.agent)
+    raw = FORGERIES["wrong second half"](identity(victim), identity(world.left.agent))
     world.deliver(ATTACKER, world.right.bases[0], raw)
     world.tell_credentials(world.right)
     world.run_for(1)

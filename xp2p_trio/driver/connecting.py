@@ -27,7 +27,7 @@ from xp2p_trio.peer import (
 )
 
 MAX_BAD_SIGNALS: Final = 32
-"""Signals that make no sense, after which the signaling channel is taken for something else."""
+"""Signals in a row that make no sense, after which the signaling channel is taken for something else."""
 
 RESTART_DEFERENCE: Final = 2.0
 """Seconds that the side which answers leaves the restart of ICE to the one which offers."""
@@ -77,7 +77,7 @@ async def _speak(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[str
 
 async def _offer_when_needed(hub: Hub, peer: PeerConnection) -> None:
     async for _ in hub.offers_wanted:
-        if peer.signaling_state.value is SignalingState.STABLE:
+        if hub.core.is_offer_wanted:  # and no offer of the peer has done it meanwhile
             peer.set_local_description()
 
 
@@ -98,6 +98,7 @@ async def _listen(hub: Hub, peer: PeerConnection, signaling: trio.abc.Channel[st
         async for text in signaling:
             try:
                 _apply(peer, decode_signal(text), initiator)
+                bad_signals = 0
             except (DecodeError, LocalError) as error:
                 logger.warning("signal ignored: %s", error)
                 bad_signals += 1

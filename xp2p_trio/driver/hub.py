@@ -65,6 +65,7 @@ class Hub:
         self._last_word: Closed | Failed | None = None
         self._background: Background | None = None
         self._is_describing = False
+        self._is_gathering = False
         self._is_closing = False
         self.has_gathered = trio.Event()
 
@@ -151,21 +152,13 @@ class Hub:
 
     def error(self) -> Exception | None:
         """Why the connection is over; None while it lives."""
-        match self._last_word:
-            case None:
-                return None
-            case Failed(failure):
-                return connection_failed(failure)
-            case Closed(by_peer=True):
-                return connection_failed(REMOTE_CLOSED)
-            case Closed():
-                return trio.ClosedResourceError("you closed this connection")
+        return _explain(self._last_word)
 
     def sending_error(self) -> Exception | None:
-        """Why nothing can be sent any more: the connection is over, or is being closed."""
+        """Why nothing can be sent any more: the connection is over, or is being closed, by whomever."""
         if self._is_closing and self._last_word is None:
             return trio.ClosedResourceError("you closed this connection")
-        return self.error()
+        return _explain(self.core.last_word)
 
     def has_failed(self) -> bool:
         """Whether the connection broke, rather than being closed by one side."""
@@ -226,10 +219,9 @@ class Hub:
                 self.signaling_state.publish(state)
             case GatheringStateChanged(state):
                 self.gathering_state.publish(state)
-                if state is GatheringState.IN_PROGRESS and self.has_gathered.is_set():  # ICE was restarted
-                    self.has_gathered = trio.Event()
-                    self.candidates = Feed(EVENT_CAPACITY)
-                if state is GatheringState.COMPLETE:
+                if state is GatheringState.IN_PROGRESS:
+                    self._begin_gathering()
+                else:
                     self.has_gathered.set()
                     self.candidates.end()
                     if not self._is_describing:
@@ -255,6 +247,15 @@ class Hub:
             case _:
                 self._supply.answer(event)
 
+    def _begin_gathering(self) -> None:
+        """A restart of ICE has candidates of its own. Who waits for all of ours waits on, unless all were there."""
+        if self._is_gathering or self.has_gathered.is_set():
+            self.candidates.end()
+            self.candidates = Feed(EVENT_CAPACITY)
+        if self.has_gathered.is_set():
+            self.has_gathered = trio.Event()
+        self._is_gathering = True
+
     def _channel_changed(self, channel_id: int) -> None:
         channel = self._channels.get(channel_id)
         if channel is not None:
@@ -269,3 +270,15 @@ class Hub:
             channel.publish_state()
         self._channels.clear()
         self._reading.clear()
+
+
+def _explain(last_word: Closed | Failed | None) -> Exception | None:
+    match last_word:
+        case None:
+            return None
+        case Failed(failure):
+            return connection_failed(failure)
+        case Closed(by_peer=True):
+            return connection_failed(REMOTE_CLOSED)
+        case Closed():
+            return trio.ClosedResourceError("you closed this connection")

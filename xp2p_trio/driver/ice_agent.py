@@ -185,10 +185,15 @@ class IceAgent:
         now = trio.current_time()
         self.gather()
         was = self._remote
-        if was is not None and was.username_fragment != remote.username_fragment and not self._is_restarting:
+        is_known = was is not None and was.username_fragment == remote.username_fragment
+        if was is not None and not is_known and not self._is_restarting:
             self.restart()
         for candidate in remote.candidates:
-            self._core.add_remote_candidate(candidate, now)
+            named = attrs.evolve(candidate, username_fragment=remote.username_fragment)
+            self._core.add_remote_candidate(named, now)
+        if is_known and self._is_restarting:  # the peer has told this before it knew of our restart
+            self._engine.flush()
+            return
         self._core.set_remote_credentials(
             remote.username_fragment,
             remote.password,

@@ -78,6 +78,8 @@ class PeerServer:
         self._max_peers = max_peers
         self._connect_timeout = connect_timeout
         self._is_over = False
+        self._answers: set[trio.CancelScope] = set()
+        self._guests: set[MuxNetwork] = set()  # of those that came without signaling and are not connected
         self._peers = self._connecting = self._served = self._lost = 0
         self._unconnected = self._refused = self._unauthenticated = 0
 
@@ -125,14 +127,20 @@ class PeerServer:
         if not self._has_room():
             raise ServerFull(f"all {self._max_peers} places for peers are taken")
         self._peers += 1
-        answer: SessionDescription = await self._nursery.start(
-            self._serve_offer, self._mux.network(), self._configuration, offer
-        )
-        return answer
+        with trio.CancelScope() as scope:
+            self._answers.add(scope)
+            try:
+                answer: SessionDescription = await self._nursery.start(
+                    self._serve_offer, self._mux.network(), self._configuration, offer
+                )
+            finally:
+                self._answers.discard(scope)
+            return answer
+        raise trio.ClosedResourceError("this server is over")
 
     def admit(self, unknown: UnknownPeer, peer: DirectPeer) -> None:
         """Make a connection for a peer that asked without signaling. For `serve_peers`."""
-        if not self._has_room():
+        if not self._has_room(is_guest=True):
             return
         if not unknown.is_signed_with(peer.local_password):
             self._unauthenticated += 1
@@ -144,14 +152,17 @@ class PeerServer:
         network = self._mux.network(fragment)
         self._mux.readmit(unknown)
         self._peers += 1
+        self._guests.add(network)
         self._nursery.start_soon(self._serve_unknown, network, configuration, offer)
 
     def close(self) -> None:
         """No more peers. For `serve_peers`."""
         self._is_over = True
+        for scope in self._answers:
+            scope.cancel("the server is over")
 
-    def _has_room(self) -> bool:
-        if self._peers < self._max_peers:
+    def _has_room(self, *, is_guest: bool = False) -> bool:
+        if self._peers < self._max_peers and not (is_guest and 2 * len(self._guests) >= self._max_peers):
             return True
         self._refused += 1
         return False
@@ -166,13 +177,13 @@ class PeerServer:
     ) -> None:
         async with self._answering(network, configuration, offer) as connection:
             task_status.started(await connection.complete_description())
-            await self._serve(connection)
+            await self._serve(connection, network)
 
     async def _serve_unknown(
         self, network: MuxNetwork, configuration: Configuration, offer: SessionDescription
     ) -> None:
         async with self._answering(network, configuration, offer) as connection:
-            await self._serve(connection)
+            await self._serve(connection, network)
 
     @asynccontextmanager
     async def _answering(
@@ -185,19 +196,20 @@ class PeerServer:
                 yield connection
         finally:
             network.close()
+            self._guests.discard(network)
             self._peers -= 1
 
-    async def _serve(self, connection: PeerConnection) -> None:
+    async def _serve(self, connection: PeerConnection, network: MuxNetwork) -> None:
         if not await self._is_connected(connection):
             return
+        self._guests.discard(network)
         self._served += 1
         try:
             await self._handler(connection)
-        except Exception as error:
-            if not _is_of_the_peer(error):
-                raise
+        # Also where it comes beside a cancellation: it says no more than that the peer, or the way to it, is gone.
+        except* (trio.BrokenResourceError, trio.EndOfChannel) as group:
             self._lost += 1
-            logger.info("a peer is lost: %s", error)
+            logger.info("a peer is lost: %s", group.exceptions[0])
 
     async def _is_connected(self, connection: PeerConnection) -> bool:
         self._connecting += 1
@@ -243,7 +255,8 @@ async def serve_peers(
         host: the one local IP address to use; every usable one by default.
         on_unknown: asked about each peer that comes without signaling, for what must be known of it, or None to ignore
             it; `accept_direct` takes those of `open_direct_connection`. Anybody can send what it is asked about.
-        max_peers: how many connections there may be; more are refused.
+        max_peers: how many connections there may be; more are refused. Of those that came without signaling no more
+            than half as many are on their way at a time: anybody can seem to be one.
         connect_timeout: seconds after which a peer that is not connected is given up.
         network: where sockets come from; the operating system by default.
         task_status: told the `PeerServer` as soon as the port is open.
@@ -318,10 +331,3 @@ async def open_direct_connection(
         offer = connection.set_local_description()
         connection.set_remote_description(direct_answer(offer, address, fingerprint))
         yield connection
-
-
-def _is_of_the_peer(error: Exception) -> bool:
-    """Whether an exception of a handler says no more than that the peer, or the way to it, is gone."""
-    if isinstance(error, ExceptionGroup):
-        return all(map(_is_of_the_peer, error.exceptions))
-    return isinstance(error, trio.BrokenResourceError | trio.EndOfChannel)

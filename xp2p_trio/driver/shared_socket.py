@@ -47,6 +47,7 @@ class Port:
         self.is_closed = True
         self.socket.close()
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch(self) -> None:
         try:
             while self._blocked:

@@ -135,6 +135,7 @@ class _Exchange:
     def _usable_hosts(self) -> list[str]:
         return host_addresses(self.network.interfaces(), enable_ipv6=self._enable_ipv6, wanted=self._wanted)
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch_interfaces(self) -> None:
         while True:
             await self.network.wait_interfaces_changed()

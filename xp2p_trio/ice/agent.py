@@ -424,7 +424,8 @@ class Agent:
         drawn = Credentials(*(credentials or draw_credentials(self._shared.random_bytes)))
         self._has_gathered = True
         self._generations.restart(drawn)
-        self._shared.events.append(AddressesRequested())
+        if AddressesRequested() not in self._shared.events:  # which one answer is enough for
+            self._shared.events.append(AddressesRequested())
 
     def cancel_restart(self, now: float) -> None:
         """Go back to the session before, as when the offer that announced the restart is rolled back.
@@ -432,7 +433,9 @@ class Agent:
         Nothing happens once the new session carries data.
         """
         session = self._advance(now)
-        if not session.is_over:
+        if not session.is_over and self._generations.is_restarting:
+            if AddressesRequested() in self._shared.events:
+                self._shared.events.remove(AddressesRequested())
             self._generations.cancel()
             self._digest(session.now)
 
@@ -481,13 +484,13 @@ class Agent:
             return
         path: Path = (batch.local, batch.remote, batch.transport)
         if batch.transport is _UDP and path in generations.carrier.valid_paths:
-            had_stun = self._reception.take(path, batch.datagrams, now)
+            is_stirred = self._reception.take(path, batch.datagrams, now)
         else:
-            had_stun = False
+            is_stirred = batch.transport.is_stream  # which may have brought its own end
             for other, datagrams in self._wiring.incoming(batch, now):
-                had_stun |= self._reception.take(other, datagrams, now)
-            had_stun |= self._shared.relays.is_stirred or self._peer_streams.is_stirred
-        if had_stun:
+                is_stirred |= self._reception.take(other, datagrams, now)
+            is_stirred |= self._shared.relays.is_stirred
+        if is_stirred:
             self._digest(now)
 
     def handle_timeout(self, now: float) -> None:

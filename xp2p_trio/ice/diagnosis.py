@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -53,7 +54,7 @@ def _tried(session: Session) -> str:
     tried = [pair for pair in pairs if pair.requests_sent or pair.failure]
     if not tried:
         return "no path worked: there was no pair of candidates to try"
-    outcomes = Counter(pair.failure.partition(" after ")[0] or "had no answer" for pair in tried)
+    outcomes = Counter(re.split(r" after | \(", pair.failure)[0] or "had no answer" for pair in tried)
     said = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     return f"no path worked: {len(tried)} {'pair' if len(tried) == 1 else 'pairs'} tried, {said}"
 

@@ -105,9 +105,7 @@ class Generations:
         self.gathering.start()
 
     def cancel(self) -> None:
-        """Go back to the session before the last restart, unless that is too late."""
-        if not self.is_restarting:
-            return
+        """Go back to the session before the last restart."""
         state = self.current.state
         self.current.stop()
         self.alive = self.alive[1:]
@@ -209,7 +207,7 @@ class Generations:
             return
         # Addresses come in the driver's order of preference; each has its own value (RFC 8445 section 5.1.2.1).
         known[address] = self._next_preferences[transport]
-        self._next_preferences[transport] -= 1
+        self._next_preferences[transport] = max(0, known[address] - 1)
         for session in self.alive:
             self._add_candidates(session, address, transport)
         if transport is Transport.UDP:
@@ -234,7 +232,7 @@ class Generations:
             case RelayEnded(relay, detail=detail):
                 self.gathering.relay_ended(news)
                 if relay.address is not None:
-                    self.remove_base(relay.address, Transport.UDP, detail)
+                    self.remove_base(relay.address, Transport.UDP, f"{server_name(relay.server)} is lost, {detail}")
             case CredentialsRefused(relay, realm, detail):
                 self.gathering.fail_server(ServerFailed(server_name(relay.server), UNAUTHORIZED, realm, detail))
             case PeerRefused(relay, host, reason):

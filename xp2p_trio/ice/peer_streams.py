@@ -30,11 +30,7 @@ _NOTHING: Final[list[bytes]] = []
 
 @final
 class PeerStreams:
-    """All streams to peers of one agent. They end with what they were for (section 11.1).
-
-    Attributes:
-        is_stirred: whether something has happened that `sweep` has not seen.
-    """
+    """All streams to peers of one agent. They end with what they were for (section 11.1)."""
 
     def __init__(self, shared: Shared, generations: Generations) -> None:
         self._shared = shared
@@ -42,7 +38,6 @@ class PeerStreams:
         self._generations = generations
         self._accepted: dict[Path, float] = {}  # when
         self._strangers: dict[Path, None] = {}  # an ordered set
-        self.is_stirred = False
 
     def opened(self, stream: PeerStream, path: Path, now: float) -> None:
         """The stream of a pair is connected: the pair is checked when Ta allows it (section 7.1)."""
@@ -58,7 +53,7 @@ class PeerStreams:
         session = self._session_of(stream)
         if session is None or stream.pair is None:
             return
-        fail_pair(session, stream.pair, f"had no TCP connection after an attempt: {detail}", now)
+        fail_pair(session, stream.pair, f"had no TCP connection ({detail})", now)
         if _is_cut(session):
             session.reconnect_at = now + session.reconnect_wait
             session.reconnect_wait *= 2
@@ -109,7 +104,6 @@ class PeerStreams:
 
     def sweep(self, now: float) -> None:
         """Let go of what leads nowhere any more (sections 8 and 11.1)."""
-        self.is_stirred = False
         if not self._shared.configuration.tcp:
             return
         for stream in self._streams.requested(PeerStream):
@@ -146,7 +140,6 @@ class PeerStreams:
 
     def _refuse(self, stream: PeerStream, path: Path, now: float) -> None:
         """What is there is no peer, and so all pairs that lead there fail (section 7.1)."""
-        self.is_stirred = True
         why = "sent something else than STUN"
         self._streams.release(path)
         self.ended(path, why, now)

@@ -14,6 +14,8 @@ import contextlib
 from collections.abc import KeysView, Sequence
 from typing import Final, final
 
+import attrs
+
 from xp2p_trio import datachannel, dtls, ice, sctp, turn
 from xp2p_trio.errors import Failure, InvalidState, SdpError
 from xp2p_trio.peer.configuration import Configuration
@@ -128,10 +130,14 @@ class Connection:
         return None if agreement is None else agreement.remote.max_message_size
 
     @property
+    def last_word(self) -> Closed | Failed | None:
+        """The terminal event, known from when nothing is sent any more; it is given once all servers were told."""
+        return None if self._stack.phase in (Phase.OPEN, Phase.CLOSING) else self._stack.last_word
+
+    @property
     def failure(self) -> Failure | None:
         """Why the connection failed, if it did."""
-        last_word = self._stack.last_word
-        return last_word.failure if isinstance(last_word, Failed) else None
+        return self.last_word.failure if isinstance(self.last_word, Failed) else None
 
     @property
     def is_held_back(self) -> bool:
@@ -228,10 +234,12 @@ class Connection:
             if len(self._early_candidates) < self._configuration.ice.max_remote_candidates:
                 self._early_candidates.append(candidate)
             return
+        agreed = self._negotiator.agreement
+        generation = candidate.generation or (None if agreed is None else agreed.remote.username_fragment)
         if parsed is None:
-            self._stack.agent.end_of_remote_candidates(now)
+            self._stack.agent.end_of_remote_candidates(now, generation)
         else:
-            self._stack.agent.add_remote_candidate(parsed, now)
+            self._stack.agent.add_remote_candidate(attrs.evolve(parsed, username_fragment=generation), now)
         self._stack.observe(now)
 
     def restart_ice(self, now: float) -> None:
@@ -242,6 +250,11 @@ class Connection:
         self._stack.tick(now)
         self._negotiator.restart_ice()
         self._ask_for_offer()
+
+    @property
+    def is_offer_wanted(self) -> bool:
+        """Whether what `NegotiationNeeded` asked for is still to be done, and can be now."""
+        return self._negotiator.needs_offer
 
     def gather(self, now: float) -> None:
         """Look for local candidates before a description asks for it. Again is harmless."""
@@ -410,11 +423,15 @@ class Connection:
 
     def take_events(self) -> list[Event]:
         """Drain the news, oldest first."""
+        self._collect()
+        events, self._events = self._events, []
+        return events
+
+    def _collect(self) -> None:
         for event in self._stack.take_events():
             match event:
                 case ice.CandidateFound(candidate):
-                    line = self._negotiator.local_candidate(candidate, self._stack.agent.local_username_fragment)
-                    self._events.append(LocalCandidateFound(line))
+                    self._events.append(LocalCandidateFound(self._negotiator.local_candidate(candidate)))
                 case ice.AddressesRequested():
                     self._events.append(event)
                     self._events.extend(map(ServerAddressRequested, self._configuration.ice_servers))
@@ -426,8 +443,6 @@ class Connection:
                     self._events.append(event)
                 case _:
                     self._events.append(event)
-        events, self._events = self._events, []
-        return events
 
     def next_timeout(self) -> float:
         """When `handle_timeout` is due; `math.inf` when idle."""
@@ -476,8 +491,11 @@ class Connection:
             return
         if local.username_fragment == agent.local_username_fragment:
             return
-        if agent.is_restarting:  # what was begun last is not described any more
+        self._collect()  # of the generation before
+        # What was begun last is not described any more. If the peer has agreed to it, it goes on beside the next one.
+        if agent.is_restarting and agent.state is ice.State.GATHERING:
             agent.cancel_restart(now)
+            self._early_candidates.clear()
         if local.username_fragment != agent.local_username_fragment:
             self._set_gathering_state(GatheringState.IN_PROGRESS)
             agent.restart(now, (local.username_fragment, local.password))

@@ -86,6 +86,17 @@ class IceCandidate:
         return decode_candidate(self.candidate)
 
     @property
+    def generation(self) -> str | None:
+        """The username fragment, which may be in the line alone; None where it is not told.
+
+        Raises:
+            SdpError: as `parsed`.
+        """
+        if self.username_fragment is None and self.candidate:
+            return self.parsed.username_fragment
+        return self.username_fragment
+
+    @property
     def type(self) -> CandidateType:
         """host, srflx, prflx or relay."""
         return self.parsed.type

@@ -261,9 +261,7 @@ class Negotiator:
         if self._remote is None or self._awaits(candidate):
             return True
         negotiated = self._remote.data.username_fragment
-        fragment = candidate.username_fragment
-        if fragment is None and candidate.candidate:
-            fragment = candidate.parsed.username_fragment
+        fragment = candidate.generation
         if fragment == negotiated:
             return True
         for section in self._remote.session.media:
@@ -285,29 +283,30 @@ class Negotiator:
         assert self._remote is not None
         return _restarts(self._remote, self._agreement.remote)
 
-    def local_candidate(self, candidate: Candidate, username_fragment: str) -> IceCandidate:
+    def local_candidate(self, candidate: Candidate) -> IceCandidate:
         """Write one of our candidates for the other side."""
         mid, index = "0", 0
         if self._local is not None:
             mid = self._local.data.mid
             index = next((i for i, section in enumerate(self._local.session.media) if section_mid(section) == mid), 0)
-        return IceCandidate(encode_candidate(candidate), mid or None, index, username_fragment)
+        return IceCandidate(encode_candidate(candidate), mid or None, index, candidate.username_fragment)
 
     def close(self) -> None:
         """Refuse every further description."""
         self._state = SignalingState.CLOSED
 
     def _awaits(self, candidate: IceCandidate) -> bool:
-        """Whether the answer to our restart is still to come, and the candidate with it is of no generation we know."""
+        """Whether the answer to our restart is still to come, and the candidate is of no generation we know.
+
+        An end of candidates that does not say of which is of the one that is agreed on: the peer speaks in order.
+        """
         if self._state is not SignalingState.HAVE_LOCAL_OFFER or self._agreement is None or self._local is None:
             return False
         before = self._before_offer[0]
         if before is None or not _restarts(self._local, before.data):
             return False
-        fragment = candidate.username_fragment
-        if fragment is None and candidate.candidate:
-            fragment = candidate.parsed.username_fragment
-        return fragment != self._agreement.remote.username_fragment
+        known = self._agreement.remote.username_fragment
+        return candidate.generation not in ((known,) if candidate.candidate else (known, None))
 
     def _give_up_refused_restart(self) -> None:
         """A peer that knows no restart answers with what it had (aiortc does): ours is taken back, and all goes on."""
@@ -346,6 +345,10 @@ class Negotiator:
             return
         known, new = self._agreement.remote, applied.data
         restarts = _restarts(applied, known)
+        if restarts and self._state is SignalingState.HAVE_REMOTE_PRANSWER:
+            raise SdpError(
+                "the answer has other ICE credentials than the provisional one, as if it were somebody else's"
+            )
         if not restarts and (new.username_fragment, new.password) != (known.username_fragment, known.password):
             raise SdpError("a=ice-ufrag and a=ice-pwd change together when ICE restarts (RFC 8839 section 4.4.1.1.1)")
         if applied.kind != "offer":

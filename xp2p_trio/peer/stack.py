@@ -106,6 +106,7 @@ class Stack:
         self.is_held_back = False
         self._resets_held_back: dict[int, set[int]] = {}  # by how many messages of SCTP come before them
         self._has_path = False
+        self._pair: ice.CandidatePair | None = None
         self._deadline = Timer()
         self._events: list[StackEvent] = []
         self._now = -math.inf
@@ -363,18 +364,16 @@ class Stack:
 
     def _observe_ice(self, event: ice.Event, now: float) -> None:
         match event:
-            case ice.PairSelected():
-                if self.secured is not None and not self._has_path:
-                    self._has_path = True
-                    self.secured.dtls.connect(now)
+            case ice.PairSelected(pair):
+                self._take_path(pair, now)
             case ice.StateChanged(state) if state >= ice.State.FAILED:
                 self._has_path = False  # `Failed` follows once its allocations are deleted
             case ice.PathLost():
                 self._move(Input.PATH_LOST)
             case ice.PathRecovered():
                 self._move(Input.PATH_RECOVERED)
-            case ice.StateChanged(ice.State.FAILED):  # `Failed` follows once the allocations are deleted
-                self._has_path = False
+                if self.secured is not None:
+                    self.secured.association.path_recovered(now)
             case Failed():
                 self._has_path = False
                 self.end(event, now)
@@ -384,6 +383,17 @@ class Stack:
             case _:
                 pass
         self._events.append(event)
+
+    def _take_path(self, pair: ice.CandidatePair, now: float) -> None:
+        was = self._pair
+        self._pair = pair
+        if self.secured is None:
+            return
+        if not self._has_path:
+            self._has_path = True
+            self.secured.dtls.connect(now)
+        elif was is not None and _ends(was) != _ends(pair):
+            self.secured.association.path_changed(now)
 
     def _observe_dtls(self, event: dtls.Event, secured: Secured, now: float) -> None:
         match event:
@@ -457,3 +467,8 @@ class Stack:
         if state is not self.state:
             self.state = state
             self._events.append(ConnectionStateChanged(state))
+
+
+def _ends(pair: ice.CandidatePair) -> tuple[object, ...]:
+    """What makes two paths the same."""
+    return pair.local.transport, pair.local.address, pair.remote.address, pair.relay_transport

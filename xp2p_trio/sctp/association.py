@@ -8,7 +8,7 @@ from typing import Final, final
 
 from xp2p_trio.errors import InvalidArgument, InvalidState
 from xp2p_trio.sansio import Closed, RandomBytes
-from xp2p_trio.sctp import handshake, receiving, shutdown, timeouts, transmission
+from xp2p_trio.sctp import handshake, path, receiving, shutdown, timeouts, transmission
 from xp2p_trio.sctp.configuration import Configuration
 from xp2p_trio.sctp.context import Context
 from xp2p_trio.sctp.events import Event
@@ -136,6 +136,17 @@ class Association:
                 raise InvalidArgument(f"stream {stream_id}, where there are {block.outbound_streams}")
         block.stream_reset.request(stream_ids, context.events)
         block.stream_reset.advance()
+
+    def path_changed(self, now: float) -> None:
+        """From now on packets take another path, with a round trip and a capacity of its own."""
+        path.changed(self._context, self._advance_clock(now))
+
+    def path_recovered(self, now: float) -> None:
+        """The path was silent and answers again, or another one has taken its place: what was lost goes again now."""
+        now = self._advance_clock(now)
+        if not self._is_over:
+            path.recovered(self._context, now)
+            self._settle(now)
 
     # The data lane.
 

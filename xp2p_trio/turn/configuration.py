@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 from typing import Final
 
 import attrs
@@ -31,6 +32,9 @@ CLOSE_TIMEOUT: Final = 1.0
 """Seconds that the deletion of the allocation may take."""
 
 
+_SURROGATE: Final = re.compile("[\\ud800-\\udfff]")
+
+
 class AddressFamily(enum.IntEnum):
     """RFC 8489 section 14.1."""
 
@@ -46,12 +50,12 @@ class Credentials:
     password: str = attrs.field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what does not fit into USERNAME."""
-        try:
-            size = len(self.username.encode())
-            self.password.encode()
-        except UnicodeEncodeError:
-            raise InvalidArgument("username or password holds a lone surrogate, which UTF-8 cannot carry") from None
+        """Refuse what does not fit into USERNAME. No error holds the password, nor does another one behind it."""
+        if not all(isinstance(text, str) for text in (self.username, self.password)):
+            raise InvalidArgument("username or password is no text")
+        if _SURROGATE.search(self.username + self.password):
+            raise InvalidArgument("username or password holds a lone surrogate, which UTF-8 cannot carry")
+        size = len(self.username.encode())
         if not 0 < size <= 508:
             raise InvalidArgument(f"the username has {size} bytes; RFC 8489 section 14.3 allows 1 to 508")
 

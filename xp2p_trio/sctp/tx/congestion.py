@@ -50,18 +50,31 @@ class CongestionControl(Protocol):
     def idle(self) -> None:
         """Another RTO has passed without anything to send."""
 
+    def begin(self, flight_size: int) -> None:
+        """Nothing is known of the path.
+
+        Args:
+            flight_size: what is in flight on another one, which takes no room on this.
+        """
+
 
 @final
 class StandardCongestionControl:
     """Slow start and congestion avoidance (RFC 9260 sections 7.2.1 to 7.2.3)."""
 
-    __slots__ = ("_partial_bytes_acked", "_pmdcs", "cwnd", "ssthresh")
+    __slots__ = ("_initial_cwnd", "_initial_ssthresh", "_partial_bytes_acked", "_pmdcs", "cwnd", "ssthresh")
 
     def __init__(self, *, pmdcs: int, initial_packets: int, peer_window: int) -> None:
         self._pmdcs = pmdcs
+        self._initial_cwnd = initial_packets * pmdcs
+        self._initial_ssthresh = max(peer_window, self._initial_cwnd)
+        self.begin(0)
+
+    def begin(self, flight_size: int) -> None:
+        """See `CongestionControl.begin`; section 7.2.1, the first two rules."""
         self._partial_bytes_acked = 0
-        self.cwnd = initial_packets * pmdcs
-        self.ssthresh = max(peer_window, self.cwnd)
+        self.cwnd = self._initial_cwnd + flight_size
+        self.ssthresh = self._initial_ssthresh
 
     def acknowledged(self, size: int, flight_size: int, now: float) -> None:
         """See `CongestionControl.acknowledged`."""

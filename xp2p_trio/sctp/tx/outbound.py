@@ -37,6 +37,10 @@ receiver fills a window of 1 MiB with chunks of one byte, and a SACK with many g
 _SHUT_WINDOW: Final = 1176
 """A window below a full chunk of the default packet size stops bulk data."""
 
+_OVERDUE_ROUND_TRIPS: Final = 1.5
+"""An acknowledgement that has taken so long when the path changes will not come: the path before was left because it is
+dead, which nobody need have noticed yet."""
+
 _MOST_HALVINGS: Final = 16
 """An idle window is at its least long before."""
 
@@ -415,6 +419,12 @@ class Outbound:
         self.expirations += 1
         if not self._is_probing:  # which does not affect cwnd (section 6.1, A)
             self.congestion.timed_out(now)  # E1
+        self._lose_flight(now)
+        if self.outstanding.chunks:
+            self.t3.start(now + self.rto.rto)
+
+    def _lose_flight(self, now: float) -> None:
+        """Everything that is not acknowledged goes again."""
         self._recovery_exit = None
         self._fast_packet_due = False
         self.peer_rwnd += self.outstanding.flight_size  # section 6.2.1, C
@@ -423,6 +433,27 @@ class Outbound:
         for chunk in self.outstanding.lost.values():
             chunk.is_fast_retransmitted = False
         self._forward_tsn_due = self.outstanding.is_front_abandoned  # RFC 3758 section 3.5, A5
+
+    def change_path(self, now: float) -> None:
+        """Packets take another path, with a window of its own, beside what is in flight on the one before (7.2.1)."""
+        waited = now - (self.t3.deadline - self.rto.rto) if self.t3.is_running else 0.0
+        is_overdue = self.rto.srtt is not None and waited > _OVERDUE_ROUND_TRIPS * self.rto.srtt
+        self.rto.restart()
+        if is_overdue:
+            self.recover_path(now)
+            return
+        self.congestion.begin(self.outstanding.flight_size)
+        self._timed_tsn = None
+        if self.t3.is_running:
+            self.t3.start(now + self.rto.rto)
+
+    def recover_path(self, now: float) -> None:
+        """The path was silent for a while, which says nothing about how much it carries (section 7.2.1, idle)."""
+        self.expirations = 0
+        self._is_probe_due = not self.outstanding.flight_size
+        self._lose_flight(now)
+        self.congestion.begin(0)
+        self._timed_tsn = None
         if self.outstanding.chunks:
             self.t3.start(now + self.rto.rto)
 

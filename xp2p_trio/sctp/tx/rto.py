@@ -19,14 +19,20 @@ class RetransmissionTimeout:
         rto: the timeout, doubled as often as it expired without a measurement since.
     """
 
-    __slots__ = ("_base", "_maximum", "_minimum", "_rttvar", "rto", "srtt")
+    __slots__ = ("_base", "_initial", "_maximum", "_minimum", "_rttvar", "rto", "srtt")
 
     def __init__(self, *, initial: float, minimum: float, maximum: float) -> None:
+        self._initial = initial
         self._minimum = minimum
         self._maximum = maximum
         self._rttvar = 0.0
         self.srtt: float | None = None
         self.rto = self._base = initial
+
+    def restart(self) -> None:
+        """Forget what was measured, as on a path that is used for the first time (rule C1)."""
+        self.srtt = None
+        self.rto = self._base = self._initial
 
     def measured(self, rtt: float) -> None:
         """Take a round-trip time in seconds that is not ambiguous (rules C2, C3, C6, C7)."""
