@@ -318,8 +318,9 @@ class Agent:
     ) -> None:
         """A peer has connected to a TCP port of ours."""
         session = self._advance(now)
-        self._peer_streams.accept((local, remote, transport), session.now)
-        self._digest(session.now)
+        if not self._has_ended:
+            self._peer_streams.accept((local, remote, transport), session.now)
+            self._digest(session.now)
 
     def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
         """The addresses behind an mDNS name: the answer to `NameRequested`; none when nobody answers to it."""
