@@ -335,6 +335,31 @@ async def test_a_restart_asks_the_program_for_nothing_new(
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("username", "is_asked"),
+    [("1000000000:user", True), ("1000000000", True), ("9999999999:user", False), ("user", False), ("100:user", False)],
+)
+async def test_credentials_that_say_that_they_have_run_out_are_not_tried(
+    network: Network, autojump_clock: trio.testing.MockClock, username: str, is_asked: bool
+) -> None:
+    asked = []
+
+    async def renew() -> turn.Credentials:
+        asked.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        return turn.Credentials("user", "password")
+
+    server = IceServer(SERVER[0], scheme="turn", username=username, password="password", renew=renew)
+    configuration = TurnServerConfiguration(relay_hosts=[SERVER[0]], users={"user": "password", username: "password"})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serving_turn(network, configuration))
+        async with open_peer_connection(ice_servers=[server], network=network.host("alice")) as alice:
+            alice.set_local_description()
+            assert " typ relay " in (await alice.complete_description()).sdp
+        nursery.cancel_scope.cancel("the test is over")
+    assert len(asked) == is_asked
+
+
 @pytest.mark.parametrize("renew", [hangs, hangs_and_cleans_up_badly])
 @pytest.mark.parametrize("is_error", [False, True])
 async def test_leaving_while_the_program_is_asked(
