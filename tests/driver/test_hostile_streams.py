@@ -78,7 +78,7 @@ async def send(sock: socket.socket, data: bytes) -> bool:
 async def test_an_endless_demand_for_new_keys_is_an_end(tmp_path: pathlib.Path) -> None:
     """RFC 8446 section 4.6.3: each demand is answered. Who reads no answer must not fill our memory with them."""
     context, issuer = server_context(tmp_path, NAME)
-    log = tls_attacker.server_context(tmp_path, context)
+    log = tls_attacker.log_secrets(tmp_path, context)
     ours, theirs = connected(buffer_size=4096)  # so that it does not take long
     ends: list[int] = []
 

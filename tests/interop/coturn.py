@@ -159,7 +159,11 @@ class Coturn:
         self._process = subprocess.Popen(
             [*inside, command, "-c", str(config)], stdout=self._output, stderr=subprocess.STDOUT
         )
-        self.wait_for_log("Total General servers")
+        try:
+            self.wait_for_log("Total General servers")
+        except AssertionError:
+            self.stop()
+            raise
 
     @property
     def log(self) -> str:

@@ -1,4 +1,4 @@
-"""A TLS 1.3 server that speaks well until the handshake is done, and then whatever a test wants."""
+"""An end of TLS 1.3 that speaks well until the handshake is done, and then whatever a test wants."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _expand(secret: bytes, label: bytes, size: int) -> bytes:
 
 
 class Writer:
-    """Encrypts with the server's traffic secret, as its own TLS does no more."""
+    """Encrypts with a traffic secret, as its own TLS does no more."""
 
     def __init__(self, secret: bytes) -> None:
         self._use(secret)
@@ -50,19 +50,23 @@ class Writer:
         return record
 
 
-def server_context(folder: pathlib.Path, base: ssl.SSLContext) -> pathlib.Path:
-    """Let a context log its secrets, and send no tickets. Returns where the secrets are."""
+def log_secrets(folder: pathlib.Path, context: ssl.SSLContext) -> pathlib.Path:
+    """Let a context tell its secrets, and send no tickets if it is a server's. Returns where the secrets are."""
     log = folder / "secrets"
-    base.minimum_version = ssl.TLSVersion.TLSv1_3
-    base.num_tickets = 0
-    base.keylog_filename = str(log)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if context.protocol is ssl.PROTOCOL_TLS_SERVER:
+        context.num_tickets = 0
+    context.keylog_filename = str(log)
     return log
 
 
-async def shake_hands(sock: socket.socket, context: ssl.SSLContext, log: pathlib.Path) -> Writer:
-    """The server's end of a handshake on a non-blocking socket."""
+async def shake_hands(
+    sock: socket.socket, context: ssl.SSLContext, log: pathlib.Path, *, server_name: str | None = None
+) -> Writer:
+    """An end of a handshake on a non-blocking socket: the server's, or with a name the client's."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    is_server = server_name is None
+    tls = context.wrap_bio(incoming, outgoing, server_side=is_server, server_hostname=server_name)
     while True:
         try:
             tls.do_handshake()
@@ -73,6 +77,7 @@ async def shake_hands(sock: socket.socket, context: ssl.SSLContext, log: pathlib
             incoming.write(sock.recv(65536))
     sock.send(outgoing.read())
     assert tls.cipher()[0] == "TLS_AES_256_GCM_SHA384"  # type: ignore[index]
+    label = "SERVER_TRAFFIC_SECRET_0" if is_server else "CLIENT_TRAFFIC_SECRET_0"
     secrets = log.read_text()  # noqa: ASYNC240 - some lines
-    (line,) = [each for each in secrets.splitlines() if each.startswith("SERVER_TRAFFIC_SECRET_0 ")]
+    (line,) = [each for each in secrets.splitlines() if each.startswith(f"{label} ")]
     return Writer(bytes.fromhex(line.split()[2]))

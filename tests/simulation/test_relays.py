@@ -68,6 +68,12 @@ def test_checks_that_trigger_each_other_do_not_keep_out_the_relay(seed: int) -> 
     connect_by_seed(seed)
 
 
+@pytest.mark.parametrize("seed", [132, 456, 1018, 1394])
+def test_a_path_whose_answers_take_long_is_not_left_for_that(seed: int) -> None:
+    """Over a relay an answer takes a second; a late check of the peer made both flap between the two that work."""
+    connect_by_seed(seed)
+
+
 def test_checks_that_trigger_each_other_come_to_rest() -> None:
     behaviour = NatBehaviour(mapping="address-and-port-dependent", filtering="endpoint-independent", ports="random")
     agents = Agents(internet(behaviour, behaviour, keep_trace=True), urls=(STUN_URL, TURN_URLS[Transport.UDP]))

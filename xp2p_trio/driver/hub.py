@@ -152,21 +152,13 @@ class Hub:
 
     def error(self) -> Exception | None:
         """Why the connection is over; None while it lives."""
-        match self._last_word:
-            case None:
-                return None
-            case Failed(failure):
-                return connection_failed(failure)
-            case Closed(by_peer=True):
-                return connection_failed(REMOTE_CLOSED)
-            case Closed():
-                return trio.ClosedResourceError("you closed this connection")
+        return _explain(self._last_word)
 
     def sending_error(self) -> Exception | None:
-        """Why nothing can be sent any more: the connection is over, or is being closed."""
+        """Why nothing can be sent any more: the connection is over, or is being closed, by whomever."""
         if self._is_closing and self._last_word is None:
             return trio.ClosedResourceError("you closed this connection")
-        return self.error()
+        return _explain(self.core.last_word)
 
     def has_failed(self) -> bool:
         """Whether the connection broke, rather than being closed by one side."""
@@ -278,3 +270,15 @@ class Hub:
             channel.publish_state()
         self._channels.clear()
         self._reading.clear()
+
+
+def _explain(last_word: Closed | Failed | None) -> Exception | None:
+    match last_word:
+        case None:
+            return None
+        case Failed(failure):
+            return connection_failed(failure)
+        case Closed(by_peer=True):
+            return connection_failed(REMOTE_CLOSED)
+        case Closed():
+            return trio.ClosedResourceError("you closed this connection")

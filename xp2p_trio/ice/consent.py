@@ -8,8 +8,11 @@ from typing import Final, final
 from xp2p_trio.ice.configuration import CONSENT_EXPIRY
 from xp2p_trio.sansio import RandomBytes, Timer
 
-DOUBT: Final = 0.5
-"""Seconds without an answer on a path that the peer seems to have left."""
+MIN_DOUBT: Final = 0.5
+"""Seconds without an answer on a path that the peer seems to have left; twice the round trip where that is longer."""
+
+UNKNOWN_ROUND_TRIP: Final = 1.0
+"""Seconds, where every check so far had to be repeated, so that no answer could be measured."""
 
 
 @final
@@ -31,7 +34,7 @@ class Consent:
     """
 
     __slots__ = (
-        "_disconnected_timeout", "_interval", "check", "doubted_at", "expires_at", "is_given_up", "is_lost",
+        "_disconnected_timeout", "_doubt", "_interval", "check", "doubted_at", "expires_at", "is_given_up", "is_lost",
         "silent_since",
     )  # fmt: skip
 
@@ -44,11 +47,12 @@ class Consent:
         self.is_lost = False
         self.doubted_at = math.inf
         self.is_given_up = False
+        self._doubt = MIN_DOUBT
 
     @property
     def give_up_at(self) -> float:
         """When the doubt has lasted for long enough."""
-        return math.inf if self.is_given_up else max(self.silent_since, self.doubted_at) + DOUBT
+        return math.inf if self.is_given_up else max(self.silent_since, self.doubted_at) + self._doubt
 
     @property
     def lost_at(self) -> float:
@@ -71,10 +75,16 @@ class Consent:
         fraction = int.from_bytes(random_bytes(4), "big") / 0xFFFFFFFF
         self.check.start(now + self._interval * (0.8 + 0.4 * fraction))
 
-    def doubt(self, now: float) -> None:
-        """The peer's checks come over another path, as when a NAT maps it anew: ask at once whether this one works."""
+    def doubt(self, now: float, round_trip_time: float | None) -> None:
+        """The peer's checks come over another path, as when a NAT maps it anew: ask at once whether this one works.
+
+        Args:
+            now: the time.
+            round_trip_time: of this path, as far as it is known: an answer takes that long, over relays a second.
+        """
         if self.doubted_at == math.inf and not self.is_lost:
             self.doubted_at = now
+            self._doubt = max(MIN_DOUBT, 2 * (UNKNOWN_ROUND_TRIP if round_trip_time is None else round_trip_time))
             self.check.start(now)
 
     def note_request(self, now: float) -> None:

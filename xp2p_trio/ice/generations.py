@@ -232,7 +232,7 @@ class Generations:
             case RelayEnded(relay, detail=detail):
                 self.gathering.relay_ended(news)
                 if relay.address is not None:
-                    self.remove_base(relay.address, Transport.UDP, detail)
+                    self.remove_base(relay.address, Transport.UDP, f"{server_name(relay.server)} is lost, {detail}")
             case CredentialsRefused(relay, realm, detail):
                 self.gathering.fail_server(ServerFailed(server_name(relay.server), UNAUTHORIZED, realm, detail))
             case PeerRefused(relay, host, reason):

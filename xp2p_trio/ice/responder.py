@@ -107,7 +107,8 @@ def take_check(session: Session, check: EarlyCheck, now: float) -> None:
             lite.take_check(session, pair, check.nomination, now)
             return
         if pair is not session.selected and _is_news(session, pair, now):
-            session.consent.doubt(now)  # the peer, or its NAT, may have moved
+            selected = session.selected  # the peer, or its NAT, may have moved
+            session.consent.doubt(now, None if selected is None else selected.round_trip_time)
             if pair.state is PairState.SUCCEEDED:  # and back to where it was before
                 session.check_list.trigger(pair)
         pair.requests_received += 1

@@ -130,10 +130,14 @@ class Connection:
         return None if agreement is None else agreement.remote.max_message_size
 
     @property
+    def last_word(self) -> Closed | Failed | None:
+        """The terminal event, known from when nothing is sent any more; it is given once all servers were told."""
+        return None if self._stack.phase in (Phase.OPEN, Phase.CLOSING) else self._stack.last_word
+
+    @property
     def failure(self) -> Failure | None:
         """Why the connection failed, if it did."""
-        last_word = self._stack.last_word
-        return last_word.failure if isinstance(last_word, Failed) else None
+        return self.last_word.failure if isinstance(self.last_word, Failed) else None
 
     @property
     def is_held_back(self) -> bool:
