@@ -316,8 +316,10 @@ class Agent:
     def stream_accepted(
         self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
     ) -> None:
-        """A peer has connected to a TCP port of ours."""
+        """A peer has connected to a TCP port of ours. After the end nobody takes it, nor says so."""
         session = self._advance(now)
+        if self._has_ended:
+            return
         self._peer_streams.accept((local, remote, transport), session.now)
         self._digest(session.now)
 
