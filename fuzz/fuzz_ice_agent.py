@@ -7,13 +7,14 @@ that works, says anything, or is gone, and a driver that does what it likes with
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 
 import attrs
 
 from xp2p_trio import stun, turn
-from xp2p_trio.errors import DecodeError, LocalError
+from xp2p_trio.errors import LocalError
 from xp2p_trio.ice import (
     Agent,
     Candidate,
@@ -189,10 +190,8 @@ class _Run:
     # What happens.
 
     def step(self) -> None:
-        try:
+        with contextlib.suppress(LocalError):
             self.act(self.program.byte() % 32)
-        except (LocalError, DecodeError):
-            pass
 
     def act(self, opcode: int) -> None:
         agent, program, now = self.agent, self.program, self.now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -291,7 +292,7 @@ async def test_a_program_that_cannot_renew_keeps_its_connection(
 
     configuration = TurnServerConfiguration(relay_hosts=[SERVER[0]])
     async with trio.open_nursery() as nursery:
-        service = await nursery.start(_serve_turn, configuration, network.host("server"))
+        service = await nursery.start(serving_turn(network, configuration))
         async with open_peer_connection(
             ice_servers=[turn_server(renew_sometimes)], network=network.host("alice")
         ) as alice:
@@ -305,8 +306,8 @@ async def test_a_program_that_cannot_renew_keeps_its_connection(
         nursery.cancel_scope.cancel("the test is over")
 
 
-async def _serve_turn(configuration: TurnServerConfiguration, host: Host, *, task_status: Any) -> None:
-    await serve_turn(configuration, network=host, host=SERVER[0], task_status=task_status)
+def serving_turn(network: Network, configuration: TurnServerConfiguration) -> Any:
+    return partial(serve_turn, configuration, network=network.host("server"), host=SERVER[0])
 
 
 async def test_a_restart_asks_the_program_for_nothing_new(
@@ -320,7 +321,7 @@ async def test_a_restart_asks_the_program_for_nothing_new(
         return turn.Credentials("user", "password")
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(_serve_turn, TurnServerConfiguration(relay_hosts=[SERVER[0]]), network.host("server"))
+        await nursery.start(serving_turn(network, TurnServerConfiguration(relay_hosts=[SERVER[0]])))
         async with (
             open_peer_connection(ice_servers=[turn_server(renew)], network=network.host("alice")) as alice,
             open_peer_connection(network=network.host("bob")) as bob,
@@ -332,6 +333,31 @@ async def test_a_restart_asks_the_program_for_nothing_new(
                 bob.restart_ice()
         nursery.cancel_scope.cancel("the test is over")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("username", "is_asked"),
+    [("1000000000:user", True), ("1000000000", True), ("9999999999:user", False), ("user", False), ("100:user", False)],
+)
+async def test_credentials_that_say_that_they_have_run_out_are_not_tried(
+    network: Network, autojump_clock: trio.testing.MockClock, username: str, is_asked: bool
+) -> None:
+    asked = []
+
+    async def renew() -> turn.Credentials:
+        asked.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        return turn.Credentials("user", "password")
+
+    server = IceServer(SERVER[0], scheme="turn", username=username, password="password", renew=renew)
+    configuration = TurnServerConfiguration(relay_hosts=[SERVER[0]], users={"user": "password", username: "password"})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serving_turn(network, configuration))
+        async with open_peer_connection(ice_servers=[server], network=network.host("alice")) as alice:
+            alice.set_local_description()
+            assert " typ relay " in (await alice.complete_description()).sdp
+        nursery.cancel_scope.cancel("the test is over")
+    assert len(asked) == is_asked
 
 
 @pytest.mark.parametrize("renew", [hangs, hangs_and_cleans_up_badly])

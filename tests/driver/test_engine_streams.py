@@ -2,7 +2,9 @@
 
 import math
 import os
+import random
 import socket
+import sys
 from contextlib import asynccontextmanager
 
 import pytest
@@ -404,7 +406,7 @@ def open_files():
     return set(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
 async def test_a_peer_that_resets_and_comes_back_from_the_same_port_leaves_nothing_open():
     core = StreamUser()
     before = open_files()
@@ -428,4 +430,41 @@ async def test_a_peer_that_resets_and_comes_back_from_the_same_port_leaves_nothi
             assert len(open_files()) == len(before) + 3  # ours, the listener, and the client's
             engine.stop()
             client.close()
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_a_stop_in_the_midst_of_news(seed):
+    """Streams bring data, end, come and are wished for, all in the turn in which the engine is stopped."""
+    chance = random.Random(seed)
+    core, before = StreamUser(), open_files()
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            engine = Engine(core, SystemNetwork(), lambda: is_over, stream_core=core)
+            is_over = False
+            engine.start(nursery)
+            address = engine.listen(("127.0.0.1", 0))
+            clients = [socket.create_connection(address) for _ in range(MAX_ACCEPTED)]
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert [heard[0] for heard in core.heard] == ["accepted"] * MAX_ACCEPTED
+            for client in clients[: chance.randrange(MAX_ACCEPTED)]:
+                client.send(b"news")
+            for client in clients[chance.randrange(MAX_ACCEPTED) :]:
+                client.close()
+            clients += [socket.create_connection(address) for _ in range(chance.randrange(5))]
+            for number in range(4):
+                engine.connect_stream(number, None, address, chance.choice([TCP, TLS]), "")
+            for _ in range(chance.randrange(4)):
+                await trio.lowlevel.checkpoint()
+            is_over = True
+            core.heard.clear()
+            if chance.random() < 0.5:
+                engine.flush()
+            else:
+                engine.stop()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            for client in clients:
+                client.close()
+            assert len(core.heard) <= 1 + len(clients)  # what was read already
+            assert "opened" not in [heard[0] for heard in core.heard[1:]]
     assert open_files() == before

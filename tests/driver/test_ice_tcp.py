@@ -107,7 +107,7 @@ async def test_a_stream_that_is_cut_is_made_again() -> None:
             for network in networks:
                 for stream in network.streams:
                     stream.cut()
-            while sum(len(network.streams) for network in networks) == made:
+            while sum(len(network.streams) for network in networks) == made:  # noqa: ASYNC110 - nobody tells it
                 await trio.lowlevel.checkpoint()
             for n in range(100_000):
                 await a.send(b"again %d" % n)

@@ -353,7 +353,9 @@ async def test_a_machine_without_addresses(autojump_clock: trio.testing.MockCloc
             pass
 
 
-@pytest.mark.parametrize(("host", "port"), [("localhost", 0), ("192.0.2.1", 65536), ("192.0.2.1", -1)])
+@pytest.mark.parametrize(
+    ("host", "port"), [("localhost", 0), ("0.0.0.0", 0), ("::", 0), ("192.0.2.1", 65536), ("192.0.2.1", -1)]
+)
 async def test_what_is_no_address_is_refused(host: str, port: int) -> None:
     with pytest.raises(InvalidArgument):
         async with open_udp_mux(port, host=host):

@@ -203,6 +203,18 @@ def test_the_same_two_addresses_once_more_are_another_stream() -> None:
     assert PathRecovered() in lone.take(object)
 
 
+def test_a_full_check_list_does_not_push_out_the_pair_that_waits_for_its_stream() -> None:
+    lone = Lone(Role.CONTROLLED, max_pairs=4)
+    path = accepted(lone)
+    lone.agent.stream_closed(path[0], path[1], lone.now)
+    for n in range(20):
+        lone.agent.add_remote_candidate(
+            Candidate(str(n), 1, "udp", 2**31 - 1 - n, "198.51.100.9", 9000 + n, CandidateType.HOST), lone.now
+        )
+    assert lone.agent.selected_pair is not None
+    assert lone.agent.selected_pair.remote.address in [pair.remote.address for pair in lone.agent.pair_report]
+
+
 def test_an_interface_that_is_gone_is_not_connected_from() -> None:
     lone = Lone()
     path = lone.connect()

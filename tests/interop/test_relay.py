@@ -123,15 +123,9 @@ async def test_nonces_go_stale_twice(coturn: Callable[..., Coturn]) -> None:
     assert server.count("error 438") == 2 * allocations
 
 
-EXPIRED = pytest.mark.xfail(
-    reason="coturn ties a 5-tuple to the first user name it hears there: a renewed one is answered 437 and 441, and "
-    "would need another port of ours"
-)
-
-
-@pytest.mark.parametrize("given", ["nothing", pytest.param("expired", marks=EXPIRED)])
+@pytest.mark.parametrize("given", ["nothing", "expired"])
 async def test_credentials_are_renewed(coturn: Callable[..., Coturn], given: str) -> None:
-    """REST credentials: the function that gets them is asked when there are none, or when the server refuses them."""
+    """REST credentials: the function that gets them is asked when there are none, or when they have run out."""
     server = coturn(rest=True)
     renewed: list[turn.Credentials] = []
 

@@ -18,6 +18,8 @@ from xp2p_trio.peer import Configuration, InterfaceFilter
         ("close_timeout", float("nan")),
         ("consent_interval", -1.0),
         ("bind_address", "localhost"),
+        ("bind_address", "0.0.0.0"),
+        ("bind_address", "::"),
         ("ice_transport_policy", "none"),
         ("mdns", "on"),
         ("interfaces", "eth0"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -91,11 +92,8 @@ async def test_a_server_asks_for_no_names(network: Network, autojump_clock: trio
             async for message in channel:
                 await channel.send(message)
 
-    async def serve(task_status: trio.TaskStatus[Any]) -> None:
-        await serve_peers(echo, 4000, network=ours, task_status=task_status)
-
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(serve)
+        server = await nursery.start(partial(serve_peers, echo, 4000, network=ours))
         async with open_peer_connection(network=network.host("bob")) as bob:
             offer = bob.set_local_description()
             names = "".join(f"a={line(number)}\r\n" for number in range(32))
@@ -113,12 +111,12 @@ async def test_a_server_may_hide(network: Network, autojump_clock: trio.testing.
     """Its own names are another matter."""
     ours = WatchedNetwork(network.host("alice"))
 
-    async def serve(task_status: trio.TaskStatus[Any]) -> None:
-        config = Configuration(mdns="hide")
-        await serve_peers(trio.sleep_forever, 4000, config=config, network=ours, task_status=task_status)
+    async def never(connection: Any) -> None:
+        raise AssertionError("nobody connects")
 
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(serve)
+        config = Configuration(mdns="hide")
+        server = await nursery.start(partial(serve_peers, never, 4000, config=config, network=ours))
         async with open_peer_connection(network=network.host("bob")) as bob:
             answer = await server.answer(bob.create_offer())
             assert ".local " in answer.sdp

@@ -22,7 +22,7 @@ from xp2p_trio.driver.doctor import examine
 from xp2p_trio.ice import TurnServer
 from xp2p_trio.peer import IceServer, parse_ice_server, parse_ice_servers
 from xp2p_trio.sansio import Address, Transport
-from xp2p_trio.testing import BLACK_HOLE, Link, Network, TurnServerConfiguration, serve_turn
+from xp2p_trio.testing import BLACK_HOLE, Host, Link, Network, TurnServerConfiguration, serve_turn
 
 SERVER: Address = ("192.0.2.9", 3478)
 MARK = "S3cr3tM4rk"
@@ -96,11 +96,11 @@ def test_no_value_and_no_error_says_it(password: str | bytes) -> None:
 # --- the whole life of a connection
 
 
-async def run_turn(host: Any, password: str, tls: bool, *, task_status: Any) -> None:
+def serving_turn(host: Host, password: str) -> Any:
     configuration = TurnServerConfiguration(
         relay_hosts=[SERVER[0]], users={"user": password}, max_lifetime=60, nonce_lifetime=20
     )
-    await serve_turn(configuration, network=host, host=SERVER[0], transports=list(Transport), task_status=task_status)
+    return partial(serve_turn, configuration, network=host, host=SERVER[0], transports=list(Transport))
 
 
 @pytest.mark.parametrize("behaviour", ["right", "wrong", "silent", "renewed", "raises"])
@@ -131,7 +131,7 @@ def test_no_event_and_no_log_of_a_connection_says_it(
         theirs = password + "2" if behaviour == "wrong" else password
         config = Configuration(ice_servers=[server])
         async with trio.open_nursery() as nursery:
-            service = await nursery.start(run_turn, network.host("server"), theirs, True)
+            service = await nursery.start(serving_turn(network.host("server"), theirs))
             said.append(shown(service))
             try:
                 async with (

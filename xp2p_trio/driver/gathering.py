@@ -70,7 +70,7 @@ class Supply:
             lambda: {host: self._prefixes.get(host) for host in self._bound},
             enable_ipv6=configuration.enable_ipv6,
         )
-        self._is_asked = False
+        self._asked = trio.Event()
 
     def check(self) -> None:
         """See that the address that was chosen can be bound, so that a wrong one is told before anything has begun.
@@ -96,7 +96,7 @@ class Supply:
         """Do what the core asks for, if the event is a request."""
         match event:
             case ice.AddressesRequested():
-                self._is_asked = True
+                self._asked.set()
                 self.bind_addresses()
                 self._servers.provide()
             case ice.StreamRequested(number, local_host, remote, transport, server_name):
@@ -121,6 +121,7 @@ class Supply:
     async def watch_interfaces(self, changed: Callable[[], object]) -> None:
         """Follow the machine from network to network; `changed` is called when it seems to be in another one."""
         recent: deque[float] = deque(maxlen=MAX_CHANGES)
+        await self._asked.wait()  # until the core wants addresses there is nothing to compare with
         while True:
             await self._engine.network.wait_interfaces_changed()
             if len(recent) == MAX_CHANGES:
@@ -128,9 +129,7 @@ class Supply:
             recent.append(trio.current_time())
             if self._engine.is_over:
                 return
-            if not self._is_asked:
-                self._engine.network.interfaces()  # seen; what there will be is bound when the core asks for it
-            elif self.bind_addresses():
+            if self.bind_addresses():
                 changed()
                 self._engine.flush()
 

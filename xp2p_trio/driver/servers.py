@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final, Protocol, final
 
@@ -18,6 +19,8 @@ RENEWAL_PATIENCE: Final = 30.0
 
 RENEWAL_PAUSES: Final = (10.0, 20.0, 40.0, 80.0)
 """Seconds until it is asked once more when it has none; an allocation is refreshed five minutes before its end."""
+
+_UNIX_TIME_DIGITS: Final = 10
 
 logger = logging.getLogger("xp2p_trio.driver")
 
@@ -113,7 +116,9 @@ class Servers:
             addresses = await self._resolve(server)
             if server.is_turn:
                 missing[server.url] = "credentials"
-                credentials = self._credentials[server.url] or await self._ask_program(server, self._patience)
+                credentials = self._credentials[server.url]
+                if credentials is None or (server.renew is not None and _have_run_out(credentials)):
+                    credentials = await self._ask_program(server, self._patience)
         except _Useless as error:
             self._core.server_failed(server.url, str(error), trio.current_time())
         else:
@@ -206,3 +211,13 @@ class Servers:
 
 class _Useless(Exception):
     """A server cannot be asked; the text says why."""
+
+
+def _have_run_out(credentials: turn.Credentials) -> bool:
+    """Whether they say that they are good no more: a name may begin with the Unix time until which it is.
+
+    It is draft-uberti-behave-turn-rest-00 section 2.2. To ask a server with them would not only cost a round trip: it
+    may tie our port to that name, as coturn does.
+    """
+    until = credentials.username.partition(":")[0]
+    return len(until) == _UNIX_TIME_DIGITS and until.isdecimal() and int(until) <= time.time()

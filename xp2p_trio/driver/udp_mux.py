@@ -23,9 +23,10 @@ from xp2p_trio.driver.network import DatagramSocket, Interface, Network, StreamL
 from xp2p_trio.driver.nursery import Background, hidden_nursery
 from xp2p_trio.driver.shared_socket import Port, Session, SharedSocket
 from xp2p_trio.driver.system_network import SystemNetwork
+from xp2p_trio.errors import InvalidArgument
 from xp2p_trio.ice import Demultiplexer, DemultiplexerStatistics, UnknownPeer
 from xp2p_trio.peer import EVERY_INTERFACE, InterfaceFilter
-from xp2p_trio.sansio import Address, Burst, Transport, canonical_host
+from xp2p_trio.sansio import Address, Burst, Scope, Transport, canonical_host, host_scopes
 
 MAX_UNKNOWN_PEERS: Final = 512
 """Requests for nobody that wait for a program which does not listen."""
@@ -296,8 +297,10 @@ async def open_udp_mux(
 
     Raises:
         OSError: no address could be bound.
-        InvalidArgument: the host is not numeric, or the port out of range.
+        InvalidArgument: the host is not numeric or stands for every address, or the port is out of range.
     """
+    if host is not None and Scope.UNSPECIFIED in host_scopes(host):
+        raise InvalidArgument(f"host is {host!r}, every address: leave it out, which means the same")
 
     async def close() -> None:
         exchange.close()

@@ -316,12 +316,11 @@ class Agent:
     def stream_accepted(
         self, local: Address, remote: Address, now: float, transport: Transport = Transport.TCP
     ) -> None:
-        """A peer has connected to a TCP port of ours. After the end nobody takes it, nor says so."""
+        """A peer has connected to a TCP port of ours."""
         session = self._advance(now)
-        if self._has_ended:
-            return
-        self._peer_streams.accept((local, remote, transport), session.now)
-        self._digest(session.now)
+        if not self._has_ended:
+            self._peer_streams.accept((local, remote, transport), session.now)
+            self._digest(session.now)
 
     def name_resolved(self, name: str, hosts: Sequence[str], now: float) -> None:
         """The addresses behind an mDNS name: the answer to `NameRequested`; none when nobody answers to it."""

@@ -30,10 +30,11 @@ class CheckList:
         triggered: the triggered-check queue.
         is_completed: whether a pair has been nominated; then only triggered checks are made, and those that may still
             lead to a better nomination.
+        pinned: the pair that data goes over, which makes room for no other; it may have failed.
         floor: once completed, the priority above which pairs are still checked; None when nothing more is nominated.
     """
 
-    __slots__ = ("_in_a_row", "_is_held_back", "_limit", "floor", "is_completed", "pairs", "triggered")
+    __slots__ = ("_in_a_row", "_is_held_back", "_limit", "floor", "is_completed", "pairs", "pinned", "triggered")
 
     def __init__(self, limit: int, is_held_back: Callable[[Pair], bool] = lambda _: False) -> None:
         self._limit = limit
@@ -42,6 +43,7 @@ class CheckList:
         self.pairs: dict[Path, Pair] = {}
         self.triggered: deque[Pair] = deque()
         self.is_completed = False
+        self.pinned: Pair | None = None
         self.floor: int | None = None
 
     @property
@@ -70,7 +72,8 @@ class CheckList:
     def _make_room(self, priority: int | None) -> bool:
         """Drop the lowest pair that is not in use, if it is below this priority (RFC 8445 section 6.1.2.5)."""
         expendable = (PairState.FROZEN, PairState.WAITING, PairState.FAILED)
-        unused = [p for p in self.pairs.values() if p.state in expendable and p not in self.triggered]
+        in_use = (*self.triggered, self.pinned)
+        unused = [p for p in self.pairs.values() if p.state in expendable and p not in in_use]
         lowest = min(unused, key=lambda p: (p.state is not PairState.FAILED, p.priority), default=None)
         if lowest is None:
             return False

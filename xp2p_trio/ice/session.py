@@ -262,7 +262,7 @@ class Session:
         """Send data over this pair from now on."""
         was = self.selected
         if was is not pair:
-            self.selected = pair
+            self.selected = self.check_list.pinned = pair
             self.consent.start(pair.last_answer, now, self.random_bytes)
             self.recover()
             self.shared.relays.bind_channel(pair.path, now)

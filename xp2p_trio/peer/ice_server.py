@@ -94,7 +94,7 @@ class IceServer:
         username: of TURN's long-term credential (RFC 8489 section 9.2); goes with `password`.
         password: of TURN's long-term credential.
         renew: gets credentials that expire. It is called when the server takes those that it was given no longer, and
-            before the first use where there is no `username`.
+            before they are used where there is no `username`, or where that begins with a Unix time that is over.
 
     Raises:
         InvalidArgument: what cannot work; the text names the part that is wrong, and never quotes the password.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
 from xp2p_trio.errors import InvalidArgument
+from xp2p_trio.sansio import Scope, host_scopes
 
 _T = TypeVar("_T")
 
@@ -28,12 +28,14 @@ def port(_instance: object, attribute: attrs.Attribute[Any], value: int) -> None
 
 
 def optional_ip_address(_instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    """An IP literal, or None."""
-    if value is not None:
-        try:
-            ipaddress.ip_address(value)
-        except ValueError:
-            raise InvalidArgument(f"{attribute.name} is {value!r}; it must be an IP address of this machine") from None
+    """An IP literal that one interface may have, or None."""
+    if value is None:
+        return
+    scopes = host_scopes(value)
+    if not scopes:
+        raise InvalidArgument(f"{attribute.name} is {value!r}; it must be an IP address of this machine")
+    if Scope.UNSPECIFIED in scopes:
+        raise InvalidArgument(f"{attribute.name} is {value!r}, every address: leave it out, which means the same")
 
 
 def one_of(*choices: str) -> Validator[str]:
