@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import attrs
@@ -23,11 +24,13 @@ from xp2p_trio.ice import (
     PathRecovered,
     Role,
     State,
+    TurnServer,
     decode_candidate,
 )
 from xp2p_trio.sansio import Address, Failed, Transport
 from xp2p_trio.stun import Message, MessageClass
 from xp2p_trio.testing import BLACK_HOLE, Link
+from xp2p_trio.turn import Credentials
 
 
 def connected(seed: int = 0) -> World:
@@ -284,16 +287,20 @@ def test_a_restart_that_is_taken_back_amid_gathering_gathers_on() -> None:
     assert completed == GatheringCompleted()
 
 
-def test_a_socket_that_is_gone_keeps_nobody_waiting() -> None:
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_socket_that_is_gone_keeps_nobody_waiting(is_asked: bool) -> None:
     world = World()
     agent = world.left.agent
     agent.gather(0.0)
     for base in world.left.bases:
         agent.add_local_address(base, 0.0)
     agent.add_stun_server(("198.51.100.3", 3478), 0.0)
+    agent.add_turn_server(TurnServer(("198.51.100.4", 3478), Credentials("user", "password")), 0.0)
     agent.end_of_local_addresses(0.0)
-    agent.transmit(0.0, 9)
+    if is_asked:
+        agent.transmit(0.0, 9)
     agent.take_events()
     for base in world.left.bases:
         agent.remove_local_address(base, 0.1)
-    assert agent.take_events() == [GatheringCompleted()]
+    assert agent.take_events()[-1] == GatheringCompleted()
+    assert agent.next_timeout() == math.inf

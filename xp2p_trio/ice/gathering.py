@@ -233,8 +233,10 @@ class Gathering:
     def settle(self) -> None:
         """Tell the end of it, once it has come."""
         session = self._session
-        is_busy = not self.is_ended or self._clients or self._relays
-        if not is_busy and not session.is_gathering_complete and not session.is_over:
+        is_asking = bool(self._clients or self._relays)
+        if not is_asking:
+            self._waiting.clear()  # for their turn, while the socket that they would have asked from has gone
+        if self.is_ended and not is_asking and not session.is_gathering_complete and not session.is_over:
             session.is_gathering_complete = True
             session.schedule_failure()
             session.events.append(GatheringCompleted())
