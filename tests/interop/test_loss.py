@@ -97,6 +97,7 @@ async def test_unreliable_messages(
                     received.append(END)
         arrived = [numbers[message] for message in received if message != END]
         assert len(set(arrived)) == len(arrived)
-        assert len(arrived) > COUNT // 2
+        # How much a life of 0.1 s leaves to arrive depends on how busy the machine is.
+        assert len(arrived) > (COUNT // 2 if limit == "retransmissions" else 0)
         if ordered:
             assert arrived == sorted(arrived)
