@@ -546,3 +546,22 @@ async def test_two_hundred_peers_over_loopback() -> None:
             with trio.fail_after(30):
                 await done.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_offers_that_a_server_cannot_be_told_of(network: Network) -> None:
+    fingerprint = Certificate.generate().fingerprint()
+    credentials = ice.Configuration(username_fragment="ufrag", password="p" * 199)
+    async with (
+        open_peer_connection(network=network.host("client1")) as client,
+        open_peer_connection(Configuration(ice=credentials), network=network.host("client2")) as other,
+    ):
+        offer = client.create_offer()
+        for address in (("server.example", 4000), ("192.0.2.1", 0), ("192.0.2.1", 65536)):
+            with pytest.raises(InvalidArgument, match="resolve it first"):
+                direct_answer(offer, address, fingerprint)
+        without = "".join(f"{line}\r\n" for line in offer.sdp.splitlines() if not line.startswith("a=fingerprint"))
+        stronger = without + f"a=fingerprint:sha-512 {':'.join(['00'] * 64)}\r\n"
+        with pytest.raises(InvalidArgument, match="no fingerprint of sha-256"):
+            direct_answer(SessionDescription("offer", stronger), SERVER, fingerprint)
+        with pytest.raises(InvalidArgument, match="longer than 198 characters"):
+            direct_answer(other.create_offer(), SERVER, fingerprint)

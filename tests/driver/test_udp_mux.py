@@ -567,6 +567,24 @@ async def test_all_who_wait_for_a_full_socket_are_woken(
             await sockets[0].wait_writable()
 
 
+async def test_who_waits_for_a_full_socket_is_woken_by_the_end_of_the_port(
+    autojump_clock: trio.testing.MockClock, network: VirtualNetwork
+) -> None:
+    """To a connection that outlives the port it is a network that is dead, which takes everything."""
+    held = Held(network.host("server"))
+    burst = Burst(SERVER, ("198.51.100.1", 1), (b"x",))
+    async with open_udp_mux(4000, network=held) as mux, member(mux, "ufrag") as (_, socket):  # type: ignore[arg-type]
+        held.sockets[0].hold()
+        assert socket.transmit(burst) == 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(socket.wait_writable)
+            await trio.sleep(1)
+            network.host("server").remove_ip_address(SERVER[0])
+            nursery.cancel_scope.deadline = trio.current_time() + 10
+        assert not nursery.cancel_scope.cancelled_caught
+        assert socket.transmit(burst) == 1
+
+
 async def test_connections_wait_for_a_full_socket_together(
     autojump_clock: trio.testing.MockClock, network: VirtualNetwork
 ) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xp2p_trio.mdns import canonical_name, random_name
+from xp2p_trio.mdns.names import from_labels
 from xp2p_trio.testing import Network
 
 UUID = "6f2a4c1e-1111-4222-8333-444455556666.local"
@@ -28,6 +29,14 @@ def test_one_label_before_local(text: str) -> None:
 )  # fmt: skip
 def test_nothing_else(text: str) -> None:
     assert canonical_name(text) is None
+
+
+@given(st.lists(st.sampled_from([b"a", b"local", b"\xff", b"a.b", b"LOCAL", b" ", b"x" * 63]), max_size=3).map(tuple))
+def test_labels_are_a_name_only_if_they_are_one_label_of_local(labels: tuple[bytes, ...]) -> None:
+    name = from_labels(labels)
+    assert (name is not None) == (
+        len(labels) == 2 and labels[0] in (b"a", b"local", b"LOCAL", b"x" * 63) and labels[1].lower() == b"local"
+    )
 
 
 @given(st.text(max_size=80))

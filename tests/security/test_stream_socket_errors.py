@@ -15,8 +15,8 @@ import pytest
 import trio
 import trio.testing
 
-from xp2p_trio.driver import SystemNetwork
-from xp2p_trio.driver.interface_watch import wait_other_after_news
+from xp2p_trio.driver import SystemNetwork, multicast
+from xp2p_trio.driver.interface_watch import POLL_INTERVAL, wait_other, wait_other_after_news
 from xp2p_trio.sansio import Address, Transport
 
 TCP = Transport.TCP
@@ -236,3 +236,21 @@ async def test_news_of_nothing_but_errors_does_not_spin(autojump_clock: trio.tes
         with trio.move_on_after(10):
             await wait_other_after_news(0, look, news)
     assert 50 <= len(looks) <= 110
+
+
+@pytest.mark.parametrize("call", ["socket", "setblocking", "bind"])
+async def test_where_the_system_tells_no_news_one_looks_at_intervals(
+    faults: Faults, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock, call: str
+) -> None:
+    """As in a sandbox without netlink."""
+    looks = []
+
+    def look() -> int:
+        looks.append(trio.current_time())
+        return len(looks) // 5
+
+    monkeypatch.setattr("xp2p_trio.driver.interface_watch.socket", multicast.socket)
+    faults.plan(call, errno.EPERM)
+    await wait_other(0, look)
+    assert looks == [looks[0] + number * POLL_INTERVAL for number in range(5)]
+    faults.forget()

@@ -174,8 +174,6 @@ class MdnsService:
                     logger.debug("%s: nobody on the link answers for it", name)
                     self._core.name_resolved(name, (), now)
                     has_news = True
-                case _:
-                    pass
         if has_news:
             if not self._has_work():  # where there was no multicast none is looked for again
                 for host in [host for host, opened in self._sockets.items() if opened is not None]:

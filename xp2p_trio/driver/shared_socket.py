@@ -43,9 +43,11 @@ class Port:
             self._background.start_soon(self._watch)
 
     def close(self) -> None:
-        """Release the port."""
+        """Release the port, and let those try who wait: it takes everything now, to nowhere."""
         self.is_closed = True
         self.socket.close()
+        for waiting in self._blocked:
+            waiting.wake_writer()
 
     @trio.lowlevel.enable_ki_protection
     async def _watch(self) -> None:

@@ -50,11 +50,6 @@ class Link:
             raise InvalidArgument(f"{address[0]!r} with prefix {prefix_length} is no local address: {error}") from None
 
     @property
-    def group(self) -> Address:
-        """Where to ask."""
-        return group_of(self.address[0])
-
-    @property
     def is_loopback(self) -> bool:
         """Whether it leads to this machine only."""
         return Scope.LOOPBACK in host_scopes(self.address[0])

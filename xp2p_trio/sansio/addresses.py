@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from xp2p_trio.sansio.layer import Address
 
-_IP: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")  # RFC 1122 section 3.2.1.3
 _V4_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")  # RFC 4291 section 2.5.5.1
@@ -53,16 +53,23 @@ def host_scopes(host: str) -> list[Scope]:
 
     Embedded are IPv4-compatible addresses (`::` and `::1` are none) and those of NAT64's well-known prefix.
     """
+    return [_scope(ip) for ip in spellings(host)]
+
+
+def spellings(host: str) -> list[IpAddress]:
+    """An IP literal in any spelling, then the IPv4 address that is embedded in it, if there is one.
+
+    Empty for anything else. A filter has to look at both, as both are the same host.
+    """
     ip = _parse(host)
     if ip is None:
         return []
-    scopes = [_scope(ip)]
     if isinstance(ip, ipaddress.IPv6Address) and (ip in _NAT64 or (ip in _V4_COMPATIBLE and int(ip) > 1)):
-        scopes.append(_scope(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return scopes
+        return [ip, ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)]
+    return [ip]
 
 
-def _parse(host: str) -> _IP | None:
+def _parse(host: str) -> IpAddress | None:
     try:
         ip = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -72,7 +79,7 @@ def _parse(host: str) -> _IP | None:
     return ip
 
 
-def _scope(ip: _IP) -> Scope:
+def _scope(ip: IpAddress) -> Scope:
     if ip.is_unspecified or (isinstance(ip, ipaddress.IPv4Address) and ip in _THIS_NETWORK):
         return Scope.UNSPECIFIED
     if ip.is_multicast:
