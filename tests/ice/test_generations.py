@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import random
+from collections import Counter
 
 import attrs
 import pytest
@@ -189,6 +191,27 @@ def test_restarts_that_nobody_hears_of_do_not_pile_up() -> None:
     world.reintroduce()
     world.run_for(1)
     world.assert_agreed()
+
+
+def test_five_hundred_restarts_leave_nothing_behind() -> None:
+    def count() -> dict[str, int]:
+        gc.collect()
+        kinds = Counter(
+            type(each).__name__ for each in gc.get_objects() if type(each).__module__.startswith("xp2p_trio.ice")
+        )
+        return {kind: kinds[kind] for kind in ("Session", "Pair", "Check", "Gathering")}
+
+    world = connected()
+    before = count()
+    for _ in range(500):
+        world.restart()
+        world.reintroduce()
+        world.run_for(0.2)
+        for end in world.ends:
+            end.events.clear()
+    world.assert_agreed()
+    world.run_for(45)  # checks that were given up wait for a late answer
+    assert all(after <= before[kind] + 2 for kind, after in count().items())
 
 
 def test_what_is_lost_and_recovered_is_told_once_across_sessions() -> None:

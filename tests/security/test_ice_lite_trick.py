@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.ice.simulation import World
 from xp2p_trio import stun
 from xp2p_trio.ice import Role, State
@@ -44,11 +46,24 @@ def test_it_nominates_although_made_controlled() -> None:
     assert agent.state is State.COMPLETED
 
 
-def test_a_lite_peer_cannot_make_it_controlled() -> None:
+@pytest.mark.parametrize("restarts", [0, 2])
+def test_a_lite_peer_cannot_make_it_controlled(restarts: int) -> None:
     world = prepared()
     agent = world.left.agent
-    for burst in agent.transmit(world.now, 9):
-        answer = lite_answer(world, burst.local, burst.datagrams[0], code=487)
-        agent.receive(Burst(burst.local, burst.remote, [answer]), world.now)
-    assert agent.role is Role.CONTROLLING
-    assert agent.next_timeout() > world.now + 1  # no loop either
+    for _ in range(restarts):
+        agent.transmit(world.now, 9)
+        world.restart()
+        other = world.right.agent
+        agent.set_remote_credentials(other.local_username_fragment, other.local_password, world.now, lite=True)
+        world.tell_candidates(world.left)
+        world.now += 1
+    sent, until = 0, world.now + 5
+    while world.now < until:
+        for burst in agent.transmit(world.now, 9):
+            sent += 1
+            answer = lite_answer(world, burst.local, burst.datagrams[0], code=487)
+            agent.receive(Burst(burst.local, burst.remote, [answer]), world.now)
+        assert agent.role is Role.CONTROLLING
+        world.now = max(world.now, agent.next_timeout())
+        agent.handle_timeout(world.now)
+    assert sent <= 1 + 5 * restarts  # no loop either; those of before the restarts are answered by nobody

@@ -67,6 +67,26 @@ def test_unauthenticated_requests_get_less_than_they_send_and_fifty_a_second() -
     assert sent < received / 10
 
 
+def test_fifty_a_second_is_what_an_agent_sends_whatever_generation_is_named() -> None:
+    world = World()
+    world.introduce()
+    world.run_for(1)
+    agent = world.right.agent
+    names = []
+    for _ in range(4):
+        names.append(f"{agent.local_username_fragment}:{world.left.agent.local_username_fragment}")
+        world.restart()
+        for end in world.ends:
+            world.tell_credentials(end)
+    replies = 0
+    for n in range(1000):
+        message = stun.Message(stun.MessageClass.REQUEST, 1, bytes(12), (stun.Username(names[n % 4]), stun.Priority(1)))
+        raw = stun.encode_message(message, key=b"wrong", fingerprint=True)
+        agent.receive(Burst(world.right.bases[0], (VICTIM, 1 + n), [raw]), world.now + n / 1000)
+        replies += sum(burst.remote[0] == VICTIM for burst in agent.transmit(world.now + n / 1000, 10))
+    assert replies <= 50
+
+
 def test_the_smallest_request_gets_no_reply() -> None:
     world = World()
     world.gather()

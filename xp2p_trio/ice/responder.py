@@ -170,11 +170,12 @@ def _repair_role_conflict(session: Session, request: Message) -> bool:
 
 def _reject_unauthenticated(session: Session, request: Message, rejection: Rejection, path: Path, now: float) -> None:
     """At most one error response, no larger than the request, so that a forged source gains nothing by us."""
-    if not session.error_second <= now < session.error_second + 1:
-        session.error_second = now
-        session.errors_in_second = 0
+    shared = session.shared
+    if not shared.error_second <= now < shared.error_second + 1:
+        shared.error_second = now
+        shared.errors_in_second = 0
     response = build_error(request, rejection, None)
-    if session.errors_in_second < MAX_ERRORS_PER_SECOND and len(response) <= len(request.raw):
-        session.errors_in_second += 1
+    if shared.errors_in_second < MAX_ERRORS_PER_SECOND and len(response) <= len(request.raw):
+        shared.errors_in_second += 1
         session.counters.errors_sent += 1
         session.answer(path, response)

@@ -61,6 +61,8 @@ class Shared:
         tie_breaker: RFC 8445 section 7.3.1.1.
         next_check_at: when Ta allows the next check.
         next_transaction_at: when the next transaction of any kind may start.
+        error_second: the second in which unauthenticated requests are being answered with errors.
+        errors_in_second: how many of them have been.
     """
 
     __slots__ = (
@@ -68,6 +70,8 @@ class Shared:
         "configuration",
         "consent_interval",
         "counters",
+        "error_second",
+        "errors_in_second",
         "events",
         "next_check_at",
         "next_transaction_at",
@@ -103,6 +107,8 @@ class Shared:
         self.tie_breaker = int.from_bytes(random_bytes(8), "big")
         self.next_check_at = -math.inf
         self.next_transaction_at = -math.inf
+        self.error_second = -math.inf
+        self.errors_in_second = 0
 
 
 @final
@@ -136,8 +142,6 @@ class Session:
         fail_at: when checking ends without a valid pair; -inf once that has come.
         last_word: the terminal event of the agent, once the session is over.
         now: the newest time seen.
-        error_second: the second in which unauthenticated requests are being answered with errors.
-        errors_in_second: how many of them have been.
     """
 
     def __init__(self, shared: Shared, role: Role, credentials: Credentials) -> None:
@@ -191,8 +195,6 @@ class Session:
         self.fail_at = math.inf
         self.last_word: Closed | Failed = Closed()
         self.now = -math.inf
-        self.error_second = -math.inf
-        self.errors_in_second = 0
 
     @property
     def is_over(self) -> bool:
