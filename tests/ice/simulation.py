@@ -33,13 +33,13 @@ Fate = Callable[[int, Address, Address, bytes], Iterable[float]]
 
 EDGES = {
     PairState.FROZEN: {PairState.WAITING, PairState.IN_PROGRESS},
-    PairState.WAITING: {PairState.IN_PROGRESS, PairState.SUCCEEDED},
+    PairState.WAITING: {PairState.IN_PROGRESS, PairState.SUCCEEDED, PairState.FAILED},
     PairState.IN_PROGRESS: {PairState.SUCCEEDED, PairState.FAILED, PairState.WAITING},
     PairState.SUCCEEDED: {PairState.FAILED, PairState.WAITING, PairState.IN_PROGRESS},
     PairState.FAILED: {PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED},
 }
-"""RFC 8445 section 6.1.2.6, with the edges of sections 7.2.5.1 and 7.3.1.4 and a late answer after a failure. What
-happens within one call shows as one step."""
+"""RFC 8445 section 6.1.2.6, with the edges of sections 7.2.5.1 and 7.3.1.4 and a late answer after a failure. A
+selected pair that waits to be checked once more fails with its socket. What happens within one call shows as one step."""
 
 
 def after(delay: float) -> Fate:
