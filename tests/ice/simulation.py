@@ -39,7 +39,7 @@ EDGES = {
     PairState.FAILED: {PairState.WAITING, PairState.IN_PROGRESS, PairState.SUCCEEDED},
 }
 """RFC 8445 section 6.1.2.6, with the edges of sections 7.2.5.1 and 7.3.1.4 and a late answer after a failure. A
-selected pair that waits to be checked once more fails with its socket. What happens within one call shows as one step."""
+selected pair that waits to be checked once more fails with its socket. What happens within one call shows as a step."""
 
 
 def after(delay: float) -> Fate:

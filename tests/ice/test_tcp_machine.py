@@ -71,6 +71,8 @@ class StreamsMachine(RuleBasedStateMachine):
 
     @rule(host=hosts, port=st.integers(1000, 1005))
     def accept(self, host: str, port: int) -> None:
+        if self.lone.agent.has_ended:  # a driver listens no more, and no event comes after the last
+            return
         path = (PORT, (host, port), TCP)
         self.answered.discard(path)  # the same two addresses are another stream
         self.open[path] = None
