@@ -85,7 +85,7 @@ async def connected(
             connect(one, initiator=True, config=config, network=network.host("alice")) as alice,
             connect(other, initiator=False, config=config, network=network.host("bob")) as bob,
         ):
-            nursery.start_soon(echo, bob)
+            nursery.start_soon(echo, bob)  # noqa: ASYNC111 - it ends with bob
             yield alice, bob, one, other
         nursery.cancel_scope.cancel()
 
@@ -230,7 +230,7 @@ async def by_hand(
             connect(one, initiator=True, network=network.host("alice")) as alice,
             open_peer_connection(network=network.host("bob")) as bob,
         ):
-            nursery.start_soon(program, bob)
+            nursery.start_soon(program, bob)  # noqa: ASYNC111 - it ends with bob
             await alice.wait_connected()
             yield alice, bob, offers
         nursery.cancel_scope.cancel()
