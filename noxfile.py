@@ -103,11 +103,11 @@ def _group(name: str) -> tuple[str, ...]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run pytest on every interpreter found, on all cores."""
+    """Run pytest on every interpreter found."""
     version = str(session.python)
     _results[version] = "failed"
     session.install("-e", ".[cli]", *_group("test"))
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", *session.posargs)
     _results[version] = "passed"
 
 
@@ -115,7 +115,7 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that take minutes."""
     session.install("-e", ".[cli]", *_group("test"))
-    session.run("pytest", "-n", "auto", "-m", "slow", "--timeout=1800", *session.posargs, success_codes=[0, 5])
+    session.run("pytest", "-m", "slow", "--timeout=1800", *session.posargs, success_codes=[0, 5])
 
 
 @nox.session(python=MAIN)
